@@ -1,0 +1,263 @@
+"""What infarct finds in a scan: frozen types that are the JSON schema of ``findings.json``.
+
+A section that was not run is null. Lengths are mm, volumes ml, densities HU, positions LPS mm.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from infarct.anatomy import Region, Side, Territory
+from infarct.types import BoolArray, Flag, Float32Array, LabelArray
+
+SCHEMA_VERSION: Final = "1.0"
+INTENDED_USE: Final = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
+
+Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Volume: TypeAlias = Annotated[float, Field(ge=0)]
+Stage: TypeAlias = Literal["acute", "subacute", "old", "undetermined"]
+
+
+class Frozen(BaseModel):
+    """Base of all findings: immutable, no unknown fields, every number finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Software(Frozen):
+    """The program that made the findings."""
+
+    name: str
+    version: str
+
+
+class ScanSummary(Frozen):
+    """The scan that was read, without any patient identifier or path."""
+
+    source: Literal["dicom", "nifti", "phantom"]
+    series_uid_hash: str | None = Field(description="First 16 hex digits of the SHA-256 of the series UID")
+    series_choice: str = Field(description="Why this series was read, and what was left aside")
+    slice_positions_mm: tuple[float, ...] = Field(description="Along the slice normal, inferior to superior")
+    shape_zyx: tuple[int, int, int]
+    spacing_mm_zyx: tuple[float, float, float]
+    slice_thickness_mm: float | None
+    gantry_tilt_deg: float
+    kvp: float | None
+    manufacturer: str | None
+
+
+class Quality(Frozen):
+    """Whether the answers can be trusted, and why not."""
+
+    verdict: Literal["ok", "flagged"]
+    flags: tuple[Flag, ...]
+
+
+class HemorrhageType(Frozen):
+    """Volume of one type of intracranial hemorrhage."""
+
+    type: Literal["parenchymal", "intraventricular", "subarachnoid", "subdural"]
+    volume_ml: Volume
+
+
+class Hemorrhage(Frozen):
+    """Intracranial hemorrhage, suspected or not."""
+
+    suspected: bool
+    volume_ml: Volume
+    probability: Probability | None
+    types: tuple[HemorrhageType, ...]
+
+
+class RegionFinding(Frozen):
+    """One ASPECTS region of one side."""
+
+    region: Region
+    side: Side
+    affected: bool | None = Field(description="Null where the region cannot be judged")
+    probability: Probability | None
+    volume_ml: Volume
+    mean_hu: float | None = Field(description="Robust mean without CSF")
+    contralateral_mean_hu: float | None
+    net_water_uptake_pct: float | None
+    evaluable: bool
+
+
+class Override(Frozen):
+    """A reader's correction of one region."""
+
+    region: Region
+    side: Side
+    affected: bool
+    reader: str
+    at: str = Field(description="ISO 8601 time")
+
+
+class Aspects(Frozen):
+    """The Alberta Stroke Program Early CT Score of both sides and the scored one."""
+
+    score: Annotated[int, Field(ge=0, le=10)] | None = Field(
+        description="Null where a region that decides it cannot be judged"
+    )
+    score_min: Annotated[int, Field(ge=0, le=10)]
+    score_max: Annotated[int, Field(ge=0, le=10)]
+    side: Literal["left", "right", "both", "none"]
+    side_rule: Literal["symptomatic", "evidence", "min"]
+    left_score: Annotated[int, Field(ge=0, le=10)] | None
+    right_score: Annotated[int, Field(ge=0, le=10)] | None
+    method: str
+    regions: tuple[RegionFinding, ...]
+    overrides: tuple[Override, ...] = ()
+
+
+class Lesion(Frozen):
+    """One connected hypodense lesion."""
+
+    volume_ml: Volume
+    side: Side
+    centroid_lps_mm: tuple[float, float, float]
+    territories: tuple[Territory, ...] = Field(description="Largest share first")
+    mean_hu: float
+    net_water_uptake_pct: float | None
+    stage: Stage
+    probability: Probability | None
+
+
+class Infarct(Frozen):
+    """Acute hypodense lesions, largest first; ``volume_ml`` leaves old lesions out."""
+
+    method: str
+    volume_ml: Volume
+    side: Literal["left", "right", "both", "none"]
+    lesions: tuple[Lesion, ...]
+
+
+class OldInfarct(Frozen):
+    """Lesions that look old: as dark as CSF."""
+
+    volume_ml: Volume
+    lesions: tuple[Lesion, ...]
+
+
+class Patch(Frozen):
+    """One positive square of a slice."""
+
+    slice_index: Annotated[int, Field(ge=0)] = Field(description="0-based, inferior to superior")
+    sop_uid_hash: str | None
+    row: int
+    column: int
+    size_px: int
+    probability: Probability
+    side: Side
+    territory: Territory | None
+
+
+class Localization(Frozen):
+    """Early infarction patch by patch."""
+
+    method: str
+    patches: tuple[Patch, ...]
+    lesion_side: Literal["left", "right", "both", "none"]
+    key_slices: tuple[int, ...]
+
+
+class FollowupInfarct(Frozen):
+    """Infarct volume in follow-up CT, by the darkness of the infarct, with hemorrhage."""
+
+    method: str
+    volume_ml: Volume
+    without_blood_ml: Volume
+    severe_ml: Volume
+    intermediate_ml: Volume
+    subtle_ml: Volume
+    hemorrhage_ml: Volume
+    growth_ml: float | None
+    midline_shift_mm: float | None
+
+
+class Agreement(Frozen):
+    """How far the systems that ran agree."""
+
+    sides: dict[str, Literal["left", "right", "both", "none"]]
+    volumes_ml: dict[str, Volume]
+    overlap_dice: dict[str, Probability]
+
+
+class Weights(Frozen):
+    """A set of weights that took part."""
+
+    system: str
+    name: str
+    sha256: str
+    calibrated_on: str
+
+
+class Provenance(Frozen):
+    """What made the findings: enough to make them again."""
+
+    weights: tuple[Weights, ...]
+    config: dict[str, Any]
+    seed: int
+    device: str
+    engine: str
+    engine_version: str
+    precision: str
+    threads: int
+
+
+class Findings(Frozen):
+    """Everything infarct says about one scan: the content of ``findings.json``."""
+
+    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    software: Software
+    intended_use: str = INTENDED_USE
+    scan: ScanSummary
+    quality: Quality
+    hemorrhage: Hemorrhage | None = None
+    aspects: Aspects | None = None
+    infarct: Infarct | None = None
+    old_infarct: OldInfarct | None = None
+    localization: Localization | None = None
+    followup_infarct: FollowupInfarct | None = None
+    agreement: Agreement | None = None
+    provenance: Provenance
+    timings_s: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """The arrays behind the findings, (z, y, x) on the scan's own geometry; None where a step did not run.
+
+    ``aspects_regions`` holds the labels of `infarct.anatomy`; ``infarct`` all lesions that count, ``old_infarct``
+    those that do not; ``side_difference_hu`` is a voxel's HU less its mirror's, smoothed, 0 outside the brain.
+    ``ganglionic_slice`` and ``supraganglionic_slice`` are the slices that a reader scores on.
+    """
+
+    brain_mask: BoolArray
+    aspects_regions: LabelArray | None = None
+    side_difference_hu: Float32Array | None = None
+    infarct: BoolArray | None = None
+    old_infarct: BoolArray | None = None
+    hemorrhage: BoolArray | None = None
+    ganglionic_slice: int | None = None
+    supraganglionic_slice: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What the pipeline hands to the writers."""
+
+    findings: Findings
+    maps: Maps
+
+
+def json_schema() -> str:
+    """Return the JSON Schema of ``findings.json`` as indented text."""
+    return json.dumps(Findings.model_json_schema(), indent=2, sort_keys=True) + "\n"
+
+
+def to_json(findings: Findings) -> str:
+    """Return the findings as indented JSON text."""
+    return findings.model_dump_json(indent=2) + "\n"

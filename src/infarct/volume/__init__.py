@@ -1,0 +1,18 @@
+"""Volumes in Hounsfield units on a geometry that may be tilted and uneven."""
+
+from infarct.volume.geometry import Geometry
+from infarct.volume.mask import volume_ml
+from infarct.volume.resample import resample, resample_labels, resample_mask
+from infarct.volume.scan import Acquisition, Scan, SliceReference, Source
+
+__all__ = [
+    "Acquisition",
+    "Geometry",
+    "Scan",
+    "SliceReference",
+    "Source",
+    "resample",
+    "resample_labels",
+    "resample_mask",
+    "volume_ml",
+]
