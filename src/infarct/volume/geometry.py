@@ -66,7 +66,7 @@ class Geometry:
     def regular(
         cls,
         shape_zyx: Sequence[int],
-        spacing_mm_zyx: Sequence[float],
+        spacing_mm_zyx: Sequence[float] | Float64Array,
         *,
         origin_mm: npt.ArrayLike = (0.0, 0.0, 0.0),
         directions: npt.ArrayLike | None = None,
@@ -137,7 +137,7 @@ class Geometry:
         """Whether every origin lies on one line along the normal, so that no shear is present."""
         drift = self._in_plane_drift_mm
         reach = max(float(np.ptp(self.slice_positions_mm)), 1.0)
-        return float(np.abs(drift).max()) <= max(0.02, reach * np.tan(np.radians(TILT_TOLERANCE_DEG)))
+        return bool(np.abs(drift).max() <= max(0.02, reach * np.tan(np.radians(TILT_TOLERANCE_DEG))))
 
     @cached_property
     def _in_plane_drift_mm(self) -> Float64Array:
@@ -225,19 +225,29 @@ class Geometry:
         sy, sx = self.pixel_spacing_mm_yx
         low = np.floor(drift.min(axis=0) / (sx, sy) + 1e-6).astype(int)
         high = np.ceil(drift.max(axis=0) / (sx, sy) - 1e-6).astype(int)
-        count = int(np.ceil(np.ptp(self.slice_positions_mm) / slice_spacing_mm - 1e-3)) + 1
+        count = int(np.round(np.ptp(self.slice_positions_mm) / slice_spacing_mm)) + 1
         origin = self.origins_mm[0] + low[0] * sx * self.x_direction + low[1] * sy * self.y_direction
         shape = (count, self.size_yx[0] + high[1] - low[1], self.size_yx[1] + high[0] - low[0])
         return Geometry.regular(shape, (slice_spacing_mm, sy, sx), origin_mm=origin, directions=self.directions)
 
-    def isotropic(self, spacing_mm: float) -> "Geometry":
-        """Return an even, upright grid of cubic voxels with the same axes and extent; ``spacing_mm`` apart."""
+    def regridded(self, spacing_mm_zyx: Sequence[float]) -> "Geometry":
+        """Return an even, upright grid with the same axes and extent at another spacing, in mm."""
         upright = self.rectified()
+        spacing = np.asarray(spacing_mm_zyx, dtype=np.float64)
         extent = (np.array(upright.shape_zyx) - 1) * upright.spacing_mm_zyx
-        shape = np.maximum(np.round(extent / spacing_mm).astype(int) + 1, 1)
-        slack = (extent - (shape - 1) * spacing_mm) / 2
+        shape = np.maximum(np.round(extent / spacing).astype(int) + 1, 1)
+        slack = (extent - (shape - 1) * spacing) / 2
         origin = upright.origins_mm[0] + self.directions @ slack[::-1]
-        return Geometry.regular(shape, (spacing_mm,) * 3, origin_mm=origin, directions=self.directions)
+        return Geometry.regular(shape, spacing, origin_mm=origin, directions=self.directions)
+
+    def padded_in_plane(self, pixels: int) -> "Geometry":
+        """Return the geometry with ``pixels`` more rows and columns on each side."""
+        sy, sx = self.pixel_spacing_mm_yx
+        corner = pixels * (sy * self.y_direction + sx * self.x_direction)
+        size = (self.size_yx[0] + 2 * pixels, self.size_yx[1] + 2 * pixels)
+        return Geometry(
+            self.origins_mm - corner, self.x_direction, self.y_direction, self.pixel_spacing_mm_yx, size
+        )
 
     def moved(self, rigid: npt.ArrayLike) -> "Geometry":
         """Return the geometry after a rigid 4x4 LPS transform: the patient moved, the voxels as they are."""

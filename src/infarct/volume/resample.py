@@ -20,8 +20,8 @@ def resample(
     """Return ``array`` (float32, (z, y, x), on ``source``) on ``target``, linearly interpolated.
 
     ``transform`` is a 4x4 matrix from target to source LPS mm (identity if None). Half a voxel beyond the
-    outermost voxel centres the edge value still holds; farther out stands ``fill``. ``antialias`` smooths in
-    plane first where the target is coarser, so that noise falls as it would by averaging.
+    outermost voxel centres the edge value still holds; farther out stands ``fill``. ``antialias`` smooths
+    first along axes on which the target is coarser, so that noise falls as it would by averaging.
     """
     if antialias:
         array = _smoothed_for(array, source, target)
@@ -44,12 +44,12 @@ def resample_mask(
 
 
 def _smoothed_for(array: Float32Array, source: Geometry, target: Geometry) -> Float32Array:
-    ratios = np.array(target.pixel_spacing_mm_yx) / source.pixel_spacing_mm_yx
+    ratios = np.array(target.spacing_mm_zyx) / source.spacing_mm_zyx
     sigmas = 0.4 * np.sqrt(np.maximum(ratios**2 - 1, 0))
     if sigmas.max() < 0.2:
         return array
-    smooth = ndimage.gaussian_filter(array, (0, *sigmas), mode="nearest", output=np.float32)
-    return np.asarray(smooth)
+    smooth: Float32Array = ndimage.gaussian_filter(array, sigmas, mode="nearest", output=np.float32, truncate=3)
+    return smooth
 
 
 def _sampled(

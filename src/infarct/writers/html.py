@@ -1,0 +1,114 @@
+"""The report that people read: one HTML file that needs nothing else."""
+
+import base64
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from infarct.findings import Analysis
+from infarct.volume import Scan
+from infarct.writers import wording
+from infarct.writers.key_slices import (
+    HEMORRHAGE_STYLE,
+    LESION_STYLE,
+    OLD_LESION_STYLE,
+    REGION_STYLES,
+    Picture,
+    key_levels,
+    lesion_strip,
+)
+from infarct.writers.panels import DIFFERENCE_LIMIT_HU, SCALE_COLOURS, draw_panel, png
+
+FILE_NAME: Final = "report.html"
+KEY_WIDTH_PX: Final = 560
+STRIP_WIDTH_PX: Final = 420
+
+
+@dataclass(frozen=True)
+class Image:
+    """A drawn picture as the template needs it."""
+
+    src: str
+    width_px: int
+    height_px: int
+    title: str
+    alt: str
+
+
+def write_html(scan: Scan, analysis: Analysis, folder: Path) -> Path:
+    """Write the report to ``report.html`` in ``folder``, which exists, and return its path."""
+    path = folder / FILE_NAME
+    path.write_text(render_html(scan, analysis), encoding="utf-8")
+    return path
+
+
+def render_html(scan: Scan, analysis: Analysis) -> str:
+    """Return the report as one self-contained HTML text: no script, no link, pictures inside.
+
+    Every number comes from ``analysis.findings``; ``scan`` and ``analysis.maps`` are only drawn. The same input
+    gives the same text.
+    """
+    findings = analysis.findings
+    levels = [
+        (level, [_image(picture, KEY_WIDTH_PX) for picture in level.pictures]) for level in key_levels(scan, analysis)
+    ]
+    strip = [_image(picture, STRIP_WIDTH_PX) for picture in lesion_strip(scan, analysis)]
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            findings=findings,
+            levels=levels,
+            strip=strip,
+            banner=wording.banner(findings),
+            flags=wording.flags_by_severity(findings),
+            config=json.dumps(findings.provenance.config, indent=2, sort_keys=True, default=str, ensure_ascii=False),
+            lesions_marked=_lesions_marked(analysis),
+        )
+    )
+
+
+def _image(picture: Picture, width_px: int) -> Image:
+    pixels = draw_panel(picture.panel, width_px=width_px)
+    text = base64.b64encode(png(pixels)).decode("ascii")
+    height, width = pixels.shape[:2]
+    return Image(f"data:image/png;base64,{text}", width, height, picture.title, picture.alt)
+
+
+def _lesions_marked(analysis: Analysis) -> bool:
+    masks = (analysis.maps.infarct, analysis.maps.old_infarct, analysis.maps.hemorrhage)
+    return any(mask is not None and bool(mask.any()) for mask in masks)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("infarct.writers"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "num": wording.number,
+        "signed": wording.signed,
+        "ml": wording.millilitres,
+        "pct": wording.percent,
+        "sentence": wording.sentence,
+    }
+    environment.globals |= {
+        "wording": wording,
+        "region_styles": REGION_STYLES,
+        "lesion_styles": {
+            "lesion, numbered as in the table": LESION_STYLE,
+            "old infarct": OLD_LESION_STYLE,
+            "suspected bleeding": HEMORRHAGE_STYLE,
+        },
+        "difference_limit_hu": DIFFERENCE_LIMIT_HU,
+        "difference_colours": SCALE_COLOURS,
+    }
+    return environment

@@ -1,0 +1,372 @@
+"""Findings in plain words: the sentences and rounded numbers of a report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, Literal
+
+from infarct.anatomy import REGION_NAMES, REGIONS, SIDES, Region, Side
+from infarct.findings import Aspects, Findings, FollowupInfarct, Lesion, RegionFinding
+from infarct.types import Flag, Severity
+from infarct.writers.key_slices import Finding, finding_of
+
+MISSING: Final = "–"
+LISTED_LESIONS: Final = 15
+"""A table of lesions stops here; what is left are specks, and findings.json has them."""
+EVEN_MM: Final = 0.05
+"""Slice spacings that differ by more than this are told as uneven."""
+SEVERITIES: Final[tuple[Severity, ...]] = ("critical", "warning", "info")
+SEVERITY_WORDS: Final[dict[Severity, str]] = {"critical": "Critical", "warning": "Warning", "info": "Note"}
+SIDE_RULES: Final = {
+    "symptomatic": "the symptomatic side, as given",
+    "evidence": "the side with the greater evidence of acute change",
+    "min": "the lower of the two sides",
+}
+SOURCES: Final = {"dicom": "DICOM", "nifti": "NIfTI", "phantom": "Phantom (simulated head)"}
+STAGES: Final = {
+    "acute": "acute",
+    "subacute": "subacute",
+    "old": "old",
+    "undetermined": "age undetermined",
+}
+ASYMMETRY: Final = "asymmetry"
+NOT_FOR_REPERFUSION: Final = "Not valid for reperfusion questions: bleeding is suspected."
+
+GLOSSARY: Final[tuple[tuple[str, str], ...]] = (
+    ("ASPECTS", "Alberta Stroke Program Early CT Score: 10 is normal, one point less for each affected region"),
+    ("HU", "Hounsfield units, the density scale of CT"),
+    ("NWU", "net water uptake: by how many percent a region is darker than its opposite"),
+    ("ACA, MCA, PCA", "anterior, middle and posterior cerebral artery"),
+    ("W80 C40", "display window: 80 HU wide, centred on 40 HU"),
+    ("not evaluable", "not covered, or too disturbed to be judged"),
+)
+
+
+@dataclass(frozen=True)
+class Banner:
+    """The first thing a reader sees: how far the numbers can be trusted."""
+
+    level: Literal["critical", "warning", "info", "ok"]
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class RegionCell:
+    """One ASPECTS region of one side, in the rounded numbers that are printed."""
+
+    finding: Finding
+    mean_hu: str
+    opposite_hu: str
+    difference_hu: str
+    water_uptake: str
+    probability: str
+
+
+@dataclass(frozen=True)
+class RegionRow:
+    """One ASPECTS region, right and left; a side without a finding is None."""
+
+    region: Region
+    name: str
+    right: RegionCell | None
+    left: RegionCell | None
+
+
+@dataclass(frozen=True)
+class VolumeRow:
+    """One measured volume."""
+
+    what: str
+    volume: str
+    remark: str = ""
+
+
+def number(value: float | None, decimals: int = 1) -> str:
+    """Return ``value`` rounded, with a true minus sign; a dash for None."""
+    if value is None:
+        return MISSING
+    text = f"{value:.{decimals}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", "−")
+
+
+def signed(value: float | None, decimals: int = 1) -> str:
+    """Return ``value`` rounded, with its sign; a dash for None."""
+    text = number(value, decimals)
+    return text if value is None or text.startswith("−") or float(text) == 0 else f"+{text}"
+
+
+def millilitres(value: float | None) -> str:
+    """Return a volume with its unit; a volume too small for one decimal is not shown as zero."""
+    if value is None:
+        return MISSING
+    return "< 0.1 ml" if 0 < value < 0.05 else f"{number(value)} ml"
+
+
+def percent(probability: float | None) -> str:
+    """Return a probability as whole percent; never 0 % or 100 % for what is not certain."""
+    if probability is None:
+        return MISSING
+    if 0 < probability < 0.01:
+        return "< 1 %"
+    if 0.99 < probability < 1:
+        return "> 99 %"
+    return f"{probability * 100:.0f} %"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence: a, b and c."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
+
+
+def sentence(text: str) -> str:
+    """Return ``text`` with a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
+def banner(findings: Findings) -> Banner:
+    """Return the verdict; suspected bleeding outweighs every flag."""
+    counts = {s: sum(flag.severity == s for flag in findings.quality.flags) for s in SEVERITIES}
+    told = listed([_counted(counts[s], s) for s in SEVERITIES if counts[s]])
+    if findings.hemorrhage is not None and findings.hemorrhage.suspected:
+        text = "ASPECTS and acute infarct volumes are not valid for reperfusion questions."
+        return Banner("critical", "Bleeding suspected", f"{text}{f' Quality: {told}.' if told else ''}")
+    if counts["critical"]:
+        return Banner("critical", "Do not rely on these results", f"Quality: {told}, listed here.")
+    if counts["warning"] or (findings.quality.verdict == "flagged" and not counts["info"]):
+        return Banner(
+            "warning", "Read with caution", f"Quality: {told}, listed here." if told else "Quality is in doubt."
+        )
+    if counts["info"]:
+        return Banner("info", "No quality warnings", f"{sentence(told)}, listed here.")
+    return Banner("ok", "No quality flags", "The automatic checks found no reason to doubt this scan or its analysis.")
+
+
+def doubt(findings: Findings) -> str:
+    """Return the sentence that stands beside the main numbers where they are not to be used; otherwise empty."""
+    if findings.hemorrhage is not None and findings.hemorrhage.suspected:
+        return NOT_FOR_REPERFUSION
+    if any(flag.severity == "critical" for flag in findings.quality.flags):
+        return "Not reliable: see the critical flag."
+    return ""
+
+
+def _counted(count: int, severity: Severity) -> str:
+    noun = {"critical": "critical flag", "warning": "warning", "info": "note"}[severity]
+    return f"{count} {noun}{'s' if count > 1 else ''}"
+
+
+def flags_by_severity(findings: Findings) -> list[Flag]:
+    """Return the quality flags, gravest first, otherwise in their order."""
+    return sorted(findings.quality.flags, key=lambda flag: SEVERITIES.index(flag.severity))
+
+
+def region_rows(aspects: Aspects) -> tuple[RegionRow, ...]:
+    """Return the ten regions in their order, right and left side by side."""
+    found = {(region.region, region.side): region for region in aspects.regions}
+
+    def cell(region: Region, side: Side) -> RegionCell | None:
+        finding = found.get((region, side))
+        return None if finding is None else _region_cell(finding)
+
+    return tuple(
+        RegionRow(region, REGION_NAMES[region], right=cell(region, "right"), left=cell(region, "left"))
+        for region in REGIONS
+    )
+
+
+def _region_cell(region: RegionFinding) -> RegionCell:
+    mean, opposite = region.mean_hu, region.contralateral_mean_hu
+    # The difference of the two printed numbers, so that the row adds up for whoever checks it.
+    difference = None if mean is None or opposite is None else round(mean, 1) - round(opposite, 1)
+    return RegionCell(
+        finding=finding_of(region),
+        mean_hu=number(mean),
+        opposite_hu=number(opposite),
+        difference_hu=signed(difference),
+        water_uptake=MISSING if region.net_water_uptake_pct is None else f"{number(region.net_water_uptake_pct)} %",
+        probability=percent(region.probability),
+    )
+
+
+def regions_with(aspects: Aspects, finding: Finding, *, sides: Sequence[Side] = SIDES) -> str:
+    """Return the regions of ``sides`` with that finding, for example: left I, L and M2; empty if there is none."""
+    parts = []
+    for side in sides:
+        names = [
+            r for r in REGIONS for f in aspects.regions if (f.region, f.side) == (r, side) and finding_of(f) == finding
+        ]
+        if names:
+            parts.append(f"{side} {listed(names)}")
+    return "; ".join(parts)
+
+
+def aspects_reason(aspects: Aspects) -> str:
+    """Return why there is no score, or why it has a range; empty where the score is certain."""
+    sides: Sequence[Side] = (aspects.side,) if aspects.side in ("left", "right") else SIDES
+    names = regions_with(aspects, "not evaluable", sides=sides)
+    if aspects.score is None:
+        return f"Cannot be judged: {names}." if names else "A region that decides the score cannot be judged."
+    if aspects.score_min != aspects.score_max:
+        why = f" because these regions cannot be judged: {names}" if names else ""
+        return f"Possible range {aspects.score_min} to {aspects.score_max}{why}."
+    return ""
+
+
+def side_sentence(aspects: Aspects) -> str:
+    """Return which side was scored, and by which rule."""
+    rule = SIDE_RULES[aspects.side_rule]
+    match aspects.side:
+        case "none":
+            return f"No side stands out (rule: {rule})."
+        case "both":
+            return f"Both sides are affected (rule: {rule})."
+        case side:
+            return f"Scored side: {side} ({rule})."
+
+
+def method_sentence(method: str) -> str:
+    """Return what a method is, in one sentence."""
+    if method == ASYMMETRY:
+        return "Method: asymmetry, a baseline comparison of the two sides of this scan; not a trained model."
+    return f"Method: {method}."
+
+
+def probability_note(findings: Findings, method: str) -> str:
+    """Return what the probabilities of ``method`` rest on."""
+    if method == ASYMMETRY:
+        return "Probabilities weigh the side difference against this scan's own noise; not calibrated on patients."
+    bases = {w.calibrated_on for w in findings.provenance.weights if w.system == method}
+    bases = bases or {w.calibrated_on for w in findings.provenance.weights}
+    return f"Probabilities are calibrated on {listed(sorted(bases))}." if bases else ""
+
+
+def methods_note(findings: Findings) -> str:
+    """Return what the main numbers come from, in a sentence or two; empty where nothing ran."""
+    methods = [section.method for section in (findings.aspects, findings.infarct) if section is not None]
+    return " ".join(method_sentence(method) for method in dict.fromkeys(methods))
+
+
+def lesion_place(lesion: Lesion) -> str:
+    """Return side and territories of a lesion, for example: left, MCA and PCA."""
+    where = listed(list(lesion.territories)) if lesion.territories else "territory unknown"
+    return f"{lesion.side}, {where}"
+
+
+def not_run(findings: Findings) -> str:
+    """Return in one sentence which parts that a reader would expect did not run; empty if all of them ran."""
+    expected = {
+        "bleeding detection": findings.hemorrhage,
+        "ASPECTS": findings.aspects,
+        "infarct search": findings.infarct,
+    }
+    missing = [name for name, section in expected.items() if section is None]
+    return f"Not run on this scan: {listed(missing)}." if missing else ""
+
+
+def score_word(score: int | None) -> str:
+    """Return a side's score; words where there is none."""
+    return "not scored" if score is None else str(score)
+
+
+def volume_rows(findings: Findings) -> tuple[VolumeRow, ...]:
+    """Return every volume that was measured, in the order of the sections of the findings."""
+    rows: list[VolumeRow] = []
+    bleeding, infarct, old, late = (
+        findings.hemorrhage,
+        findings.infarct,
+        findings.old_infarct,
+        findings.followup_infarct,
+    )
+    if bleeding is not None:
+        rows.append(VolumeRow("Suspected bleeding", millilitres(bleeding.volume_ml)))
+        rows.extend(VolumeRow(f"Bleeding, {t.type}", millilitres(t.volume_ml)) for t in bleeding.types)
+    if infarct is not None:
+        invalid = NOT_FOR_REPERFUSION if bleeding is not None and bleeding.suspected else ""
+        rows.append(VolumeRow("Infarct, all lesions that are not old", millilitres(infarct.volume_ml), invalid))
+    if old is not None:
+        rows.append(VolumeRow("Old infarct", millilitres(old.volume_ml), "not counted as acute"))
+    if late is not None:
+        rows.extend(_followup_rows(late))
+    if findings.agreement is not None:
+        rows.extend(
+            VolumeRow(
+                f"Infarct by {system}", millilitres(volume), f"side: {findings.agreement.sides.get(system, MISSING)}"
+            )
+            for system, volume in findings.agreement.volumes_ml.items()
+        )
+    return tuple(rows)
+
+
+def _followup_rows(late: FollowupInfarct) -> list[VolumeRow]:
+    parts = {
+        "Follow-up infarct with blood": late.volume_ml,
+        "Follow-up infarct without blood": late.without_blood_ml,
+        "severe": late.severe_ml,
+        "intermediate": late.intermediate_ml,
+        "subtle": late.subtle_ml,
+        "blood in it": late.hemorrhage_ml,
+    }
+    rows = [VolumeRow(name, millilitres(value)) for name, value in parts.items()]
+    if late.growth_ml is not None:
+        rows.append(VolumeRow("Growth since the scan before", f"{signed(late.growth_ml)} ml"))
+    return rows
+
+
+def scan_facts(findings: Findings) -> list[tuple[str, str]]:
+    """Return what is known of the scan, as name and value."""
+    scan = findings.scan
+    z, y, x = scan.shape_zyx
+    sz, sy, sx = scan.spacing_mm_zyx
+    positions = scan.slice_positions_mm
+    gaps = [b - a for a, b in pairwise(positions)]
+    spacing = f"{number(sz, 2)} mm"
+    if gaps and max(gaps) - min(gaps) > EVEN_MM:
+        spacing += f", uneven: {number(min(gaps), 2)} to {number(max(gaps), 2)} mm"
+    facts = [
+        ("Source", SOURCES[scan.source]),
+        ("Series", scan.series_choice or MISSING),
+        ("Slices", f"{z} of {y} × {x} pixels"),
+        ("Slice spacing", spacing),
+        ("Pixel spacing", f"{number(sy, 3)} × {number(sx, 3)} mm"),
+        ("Slice thickness", MISSING if scan.slice_thickness_mm is None else f"{number(scan.slice_thickness_mm, 2)} mm"),
+        ("Covered", f"{number(positions[-1] - positions[0], 0)} mm from first to last slice" if positions else MISSING),
+        ("Gantry tilt", f"{number(scan.gantry_tilt_deg)}°"),
+        ("Tube voltage", MISSING if scan.kvp is None else f"{number(scan.kvp, 0)} kVp"),
+        ("Manufacturer", scan.manufacturer or MISSING),
+    ]
+    if scan.series_uid_hash is not None:
+        facts.append(("Series hash", scan.series_uid_hash))
+    return facts
+
+
+def program_facts(findings: Findings) -> list[tuple[str, str]]:
+    """Return what made the findings, as name and value."""
+    made = findings.provenance
+    methods = {
+        "ASPECTS": findings.aspects,
+        "infarct": findings.infarct,
+        "localization": findings.localization,
+        "follow-up": findings.followup_infarct,
+    }
+    ran = [f"{name}: {section.method}" for name, section in methods.items() if section is not None]
+    steps = ", ".join(f"{step} {number(seconds)} s" for step, seconds in findings.timings_s.items())
+    facts = [
+        (
+            "Software",
+            f"{findings.software.name} {findings.software.version}, findings schema {findings.schema_version}",
+        ),
+        ("Methods", "; ".join(ran) or "none"),
+        ("Engine", f"{made.engine} {made.engine_version}, {made.precision}"),
+        ("Device", f"{made.device}, {made.threads} thread{'s' if made.threads != 1 else ''}"),
+        ("Seed", str(made.seed)),
+        ("Time", steps or MISSING),
+    ]
+    facts.extend(
+        (f"Weights, {w.system}", f"{w.name}, calibrated on {w.calibrated_on}, SHA-256 {w.sha256}") for w in made.weights
+    )
+    if not made.weights:
+        facts.append(("Weights", "none: no trained model took part"))
+    return facts
