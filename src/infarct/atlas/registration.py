@@ -11,6 +11,7 @@ from scipy import ndimage, optimize
 from scipy.spatial.transform import Rotation
 
 from infarct.atlas.template import Atlas
+from infarct.errors import StepFailed
 from infarct.types import BoolArray, Float32Array, Float64Array
 from infarct.volume import Geometry, resample
 from infarct.volume.mask import centroid_mm
@@ -23,6 +24,8 @@ SEARCH_SCALE: Final = 0.87
 """MNI space is larger than a head: its volume shrinks by about 1.6 (1.5 in the mean of the first fits)."""
 STARTS: Final = 3
 """Best starting poses that are optimised; the best of their results goes on."""
+RETRIES: Final = 12
+"""Further starting poses, where the best of the first looks poor."""
 COARSE_MM: Final = 8.0
 FINE_MM: Final = 4.0
 PLATEAU_HU: Final = 60.0
@@ -40,8 +43,10 @@ STIFFNESS: Final = 0.002
 MIN_COVERED: Final = 0.5
 """Poses that leave more of the template outside the scan than this are not tried."""
 MIN_OVERLAP: Final = 0.93
-MIN_CORRELATION: Final = 0.35
-"""Below either the fit is called poor."""
+MIN_CORRELATION: Final = 0.2
+MAX_TURN_DEG: Final = 45.0
+"""Fits beyond any of these are called poor. Heads upside down or back to front reach overlaps up to .95, so the turn
+is limited as well: no head lies in a scanner like that."""
 SCALE_LIMITS: Final = (0.65, 1.15)
 """An axis of the template scaled beyond this is taken for a failed fit."""
 
@@ -53,13 +58,15 @@ class Registration:
     """An affine map from scan to atlas, and how well the two agree under it.
 
     ``scan_to_atlas`` is 4x4 from scan LPS mm to atlas LPS mm. ``correlation`` compares the CT of template and scan
-    where both are inside the skull, ``overlap_dice`` their intracranial regions in the scanned field. ``is_reliable`` is
-    False where either is low or the map stretches a head beyond belief.
+    where both are inside the skull, ``overlap_dice`` their intracranial regions in the scanned field, of which
+    ``covered_share`` lies inside the scan. ``is_reliable`` is False where either is low or the map stretches a head
+    beyond belief.
     """
 
     scan_to_atlas: Float64Array
     correlation: float
     overlap_dice: float
+    covered_share: float
     is_reliable: bool
 
     @property
@@ -75,14 +82,26 @@ def register(hu: Float32Array, intracranial: BoolArray, geometry: Geometry, atla
     head rest take no part. A search over poses up to 24 degrees starts a similarity, then an affine fit by robust least
     squares on clipped HU inside the skull. Deterministic.
 
-    Raises `ValueError` where ``intracranial`` is empty or the scan covers less than half of a head.
+    Where the fit looks poor, more starting poses are tried before it is given back as not reliable.
+
+    Raises `StepFailed` where ``intracranial`` is empty or the scan covers less than half of a head.
     """
+    if not intracranial.any():
+        raise StepFailed("there is no brain to register")
     values = _fit_values(hu, intracranial)
     coarse = _Fit.between(_template_level(atlas, COARSE_MM), _level(values, geometry, COARSE_MM))
     fine = _Fit.between(_template_level(atlas, FINE_MM), _level(values, geometry, FINE_MM))
-    similar = min((coarse.similarity(start) for start in coarse.starts()), key=coarse.cost)
-    affine = fine.affine(coarse.affine(similar))
-    return _judged(fine.matrix(affine), fine)
+    starts = coarse.starts()
+    first = _fitted(coarse, fine, starts[:STARTS])
+    if first.is_reliable:
+        return first
+    second = _fitted(coarse, fine, starts[STARTS:])
+    return second if second.is_reliable or second.overlap_dice > first.overlap_dice else first
+
+
+def _fitted(coarse: "_Fit", fine: "_Fit", starts: list[Parameters]) -> Registration:
+    similar = min((coarse.similarity(start) for start in starts), key=coarse.cost)
+    return _judged(fine.matrix(fine.affine(coarse.affine(similar))), fine)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,11 +158,11 @@ class _Fit:
             expected=template.values[rim].astype(np.float64),
             template_centre_mm=centre,
             scan_centre_mm=centroid_mm(scan.values > PLATEAU_HU / 2, scan.geometry),
-            slopes=np.stack(np.gradient(scan.values.astype(np.float64))),
+            slopes=np.stack([np.gradient(scan.values.astype(np.float64), axis=axis) for axis in range(3)]),
         )
 
     def starts(self) -> list[Parameters]:
-        """Return the `STARTS` poses of the search grid under which template and scan differ least."""
+        """Return the poses of the search grid under which template and scan differ least, best first."""
         scored: list[tuple[float, int, Parameters]] = []
         poses = product(SEARCH_DEG, SEARCH_DEG, SEARCH_DEG, SEARCH_LIFT_MM)
         for order, (pitch, roll, yaw, lift) in enumerate(poses):
@@ -151,9 +170,9 @@ class _Fit:
             parameters = np.r_[matrix.ravel() * self.REACH_MM, 0.0, 0.0, lift]
             if np.isfinite(self._seen(parameters)).mean() > MIN_COVERED:
                 scored.append((self.cost(parameters), order, parameters))
-        if not scored:
-            raise ValueError("the scan covers too little of a head to be registered")
-        return [parameters for _, _, parameters in sorted(scored, key=lambda item: item[:2])[:STARTS]]
+        if len(scored) <= STARTS:
+            raise StepFailed("the scan covers too little of a head to be registered")
+        return [parameters for _, _, parameters in sorted(scored, key=lambda item: item[:2])[: STARTS + RETRIES]]
 
     def similarity(self, start: Parameters) -> Parameters:
         """Return the best rotation, shift and single scale near ``start``."""
@@ -162,7 +181,8 @@ class _Fit:
         def unfold(change: Parameters) -> Parameters:
             turn = Rotation.from_rotvec(change[:3] / self.REACH_MM).as_matrix()
             matrix = turn @ first * np.exp(change[6] / self.REACH_MM)
-            return np.r_[matrix.ravel() * self.REACH_MM, start[9:] + change[3:6]]
+            shift = start[9:] + change[3:6]
+            return np.asarray(np.r_[matrix.ravel() * self.REACH_MM, shift], dtype=np.float64)
 
         return unfold(self._solved(unfold, np.zeros(7), stiff_to=None))
 
@@ -203,8 +223,10 @@ class _Fit:
         return np.asarray(best.x, dtype=np.float64)
 
     def _index(self, parameters: Parameters) -> Float64Array:
-        world = self.points_mm @ (parameters[:9].reshape(3, 3) / self.REACH_MM).T + parameters[9:] + self.scan_centre_mm
-        return self.scan.geometry.world_to_index(world).T
+        world: Float64Array = (
+            self.points_mm @ (parameters[:9].reshape(3, 3) / self.REACH_MM).T + parameters[9:] + self.scan_centre_mm
+        )
+        return np.asarray(self.scan.geometry.world_to_index(world).T)
 
     def _seen(self, parameters: Parameters) -> Float64Array:
         """Return the scan's values at the template's points: 0 beside the scanned field, NaN above and below it."""
@@ -221,10 +243,8 @@ class _Fit:
         along_index = [ndimage.map_coordinates(slope, index, order=1, mode="constant") for slope in self.slopes]
         geometry = self.scan.geometry
         axes = (geometry.normal, geometry.y_direction, geometry.x_direction)
-        slope_mm = sum(
-            slope[:, None] * axis / mm
-            for slope, axis, mm in zip(along_index, axes, geometry.spacing_mm_zyx, strict=True)
-        )
+        per_axis = zip(along_index, axes, geometry.spacing_mm_zyx, strict=True)
+        slope_mm = np.sum([slope[:, None] * axis / mm for slope, axis, mm in per_axis], axis=0)
         slope_mm = np.where(np.isfinite(self._seen(parameters))[:, None], slope_mm, 0.0)
         turning = slope_mm[:, :, None] * (self.points_mm / self.REACH_MM)[:, None, :]
         return np.hstack([turning.reshape(len(turning), 9), slope_mm])
@@ -238,8 +258,13 @@ def _judged(template_to_scan: Float64Array, fit: _Fit) -> Registration:
     found, wanted = np.nan_to_num(seen) > PLATEAU_HU / 2, covered & (template.values > PLATEAU_HU / 2)
     overlap = 2 * float((found & wanted).sum()) / max(float(found.sum() + wanted.sum()), 1.0)
     both = found & wanted
+    head = template.values > PLATEAU_HU / 2
+    share = float((covered & head).sum() / head.sum())
     correlation = float(np.corrcoef(seen[both], template.values[both])[0, 1]) if both.sum() > 100 else 0.0
     scales = np.linalg.svd(template_to_scan[:3, :3], compute_uv=False)
     believable = SCALE_LIMITS[0] <= scales.min() and scales.max() <= SCALE_LIMITS[1]
-    reliable = overlap >= MIN_OVERLAP and correlation >= MIN_CORRELATION and believable
-    return Registration(np.linalg.inv(template_to_scan), correlation, overlap, bool(reliable))
+    left, _, right = np.linalg.svd(template_to_scan[:3, :3])
+    turn_deg = np.degrees(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1, 1)))
+    reliable = overlap >= MIN_OVERLAP and correlation >= MIN_CORRELATION and believable and turn_deg <= MAX_TURN_DEG
+    scan_to_template = np.asarray(np.linalg.inv(template_to_scan), dtype=np.float64)
+    return Registration(scan_to_template, correlation, overlap, share, bool(reliable))

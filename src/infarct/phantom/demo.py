@@ -96,10 +96,10 @@ def make_demo_patient(seed: int, setup: DemoSetup | None = None) -> DemoPatient:
     setup = setup or DemoSetup()
     random = np.random.Generator(np.random.Philox(seed))
     atlas = load_atlas()
-    pose = setup.pose or Pose(*random.uniform(-8, 8, 3), shift_mm=tuple(random.uniform(-10, 10, 3)))
+    pose = setup.pose or _slight_pose(random)
     side: Side = setup.side or ("left" if random.random() < 0.5 else "right")
     atlas_to_scan = pose.matrix() @ np.diag([*(1 / (MNI_PER_HEAD * random.uniform(0.95, 1.05, 3))), 1.0])
-    scan_to_atlas = np.linalg.inv(atlas_to_scan)
+    scan_to_atlas = np.asarray(np.linalg.inv(atlas_to_scan), dtype=np.float64)
     geometry = setup.geometry or _covering(atlas, atlas_to_scan, setup)
     lesion = _lesion(atlas, side, random)
     depth_hu = random.uniform(*setup.lesion_hu)
@@ -114,6 +114,12 @@ def make_demo_patient(seed: int, setup: DemoSetup | None = None) -> DemoPatient:
     acquisition = Acquisition(kvp=120.0, manufacturer="infarct phantom", slice_thickness_mm=setup.slice_spacing_mm)
     scan = Scan(hu, geometry, acquisition, Source("phantom", series_choice=f"Phantom patient, seed {seed}."))
     return DemoPatient(scan, _truth(atlas, lesion, None if setup.healthy else side, geometry, scan_to_atlas))
+
+
+def _slight_pose(random: np.random.Generator) -> Pose:
+    pitch, roll, yaw = random.uniform(-8, 8, 3).tolist()
+    x, y, z = random.uniform(-10, 10, 3).tolist()
+    return Pose(pitch, roll, yaw, shift_mm=(x, y, z))
 
 
 def _covering(atlas: Atlas, atlas_to_scan: Float64Array, setup: DemoSetup) -> Geometry:
@@ -147,7 +153,10 @@ def _lesion(atlas: Atlas, side: Side, random: np.random.Generator) -> BoolArray:
     radii = random.uniform((26.0, 28.0, 20.0), (36.0, 46.0, 34.0))
     z, y, x = (np.arange(n, dtype=np.float32) for n in atlas.geometry.shape_zyx)
     first = atlas.geometry.origins_mm[0]
-    scaled = [(axis + start - middle) / radius for axis, start, middle, radius in zip((x, y, z), first, centre, radii, strict=True)]
+    scaled = [
+        (axis + start - middle) / radius
+        for axis, start, middle, radius in zip((x, y, z), first, centre, radii, strict=True)
+    ]
     distance = np.sqrt(scaled[2][:, None, None] ** 2 + scaled[1][:, None] ** 2 + scaled[0] ** 2)
     ripple = ndimage.zoom(random.standard_normal(tuple(-(-n // 12) for n in distance.shape)), 12, order=1)
     ripple = ripple[tuple(slice(n) for n in distance.shape)]
@@ -227,14 +236,12 @@ def _truth(
     def onto_scan(mask: BoolArray) -> BoolArray:
         return resample_mask(mask, atlas.geometry, geometry, transform=scan_to_atlas)
 
-    affected: list[Region] = []
-    for region in REGIONS if side else ():
-        own = atlas.aspects_labels == region_label(region, side)
-        if lesion[own].mean() >= AFFECTED_SHARE:
-            affected.append(region)
+    def is_affected(region: Region, of: Side) -> bool:
+        return bool(lesion[atlas.aspects_labels == region_label(region, of)].mean() >= AFFECTED_SHARE)
+
     return DemoTruth(
         side=side,
-        affected_regions=tuple(affected),
+        affected_regions=tuple(region for region in REGIONS if side and is_affected(region, side)),
         infarct=onto_scan(lesion),
         intracranial=onto_scan(atlas.intracranial),
         csf=onto_scan(atlas.csf > 0.5),

@@ -29,7 +29,7 @@ class Window:
     def apply(self, hu: Float32Array) -> Float32Array:
         """Return ``hu`` (any shape) scaled so that the window spans 0 to 1, clipped; float32."""
         scaled = (hu - np.float32(self.low_hu)) / np.float32(self.width_hu)
-        return np.clip(scaled, 0, 1, dtype=np.float32)
+        return np.asarray(np.clip(scaled, 0, 1), dtype=np.float32)
 
     def to_uint8(self, hu: Float32Array) -> npt.NDArray[np.uint8]:
         """Return ``hu`` (any shape) as 8-bit grey values, 0 to 255."""

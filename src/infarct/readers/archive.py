@@ -34,7 +34,7 @@ def unpacked(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="infarct-") as name:
         folder = Path(name)
         with foreign("the zip file is damaged; make it again"), zipfile.ZipFile(path) as archive:
-            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            entries = [entry for entry in archive.infolist() if not (entry.is_dir() or "__MACOSX" in entry.filename)]
             _check(entries)
             left = MAX_TOTAL_BYTES
             for index, entry in enumerate(entries):
@@ -57,9 +57,7 @@ def _check(entries: list[zipfile.ZipInfo]) -> None:
         if entry.flag_bits & 1:
             raise UnreadableInput("the zip file is encrypted; unpack it first and pass the folder")
         if entry.file_size > _RATIO_FREE_BYTES and entry.file_size > MAX_RATIO * max(entry.compress_size, 1):
-            raise UnreadableInput(
-                "the zip file holds entries that unpack to far more than their size; not safe to unpack"
-            )
+            raise UnreadableInput("the zip file holds entries that unpack to far more than their size: a bomb")
 
 
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, limit: int) -> int:

@@ -1,6 +1,7 @@
 """Turn stored slices into the package's axes: right to left, anterior to posterior, inferior to superior."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ class StoredAxes:
             raise NotHeadCT("the slices are not axial within 45 degrees; pass the axial series of a head CT")
         return axes
 
-    def turned(self, stored: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def turned(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return a view of stored slices (..., rows, columns) as axial ones."""
         turned = np.swapaxes(stored, -1, -2) if self.transposed else stored
         turned = turned[..., ::-1, :] if self.rows_flipped else turned

@@ -18,9 +18,7 @@ def enhanced_images(dataset: Dataset, store: PixelStore) -> tuple[Image, ...]:
     per_frame = _items(dataset, "PerFrameFunctionalGroupsSequence")
     shared = _items(dataset, "SharedFunctionalGroupsSequence")
     if per_frame and len(per_frame) != store.frames:
-        raise UnreadableInput(
-            "an enhanced DICOM file describes another number of frames than it holds; export it again"
-        )
+        raise UnreadableInput("an enhanced DICOM file describes more or fewer frames than it holds; export it again")
     identity, words = tags.identity(dataset), tags.words(dataset)
     common = shared[0] if shared else Dataset()
     return tuple(

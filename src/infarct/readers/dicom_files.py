@@ -27,7 +27,7 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
-CT_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
+CT_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
 """CT, Enhanced CT and Legacy Converted Enhanced CT Image Storage."""
 
 _TAGS = [
@@ -83,6 +83,7 @@ _TAGS = [
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 ]
+_DICOMDIR = "1.2.840.10008.1.3.10"
 _BROKEN = "a DICOM file cannot be parsed: it is truncated or damaged; copy the series again"
 
 
@@ -134,14 +135,12 @@ def read_images(path: Path) -> tuple[Image, ...]:
         syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) or _guessed_syntax(dataset)
         pixels = _pixel_element(stream, offset, syntax, size)
     if pixels is None:
-        _refuse_image_without_pixels(dataset)
+        _refuse_torn_image(dataset, parsed_whole=offset <= size)
         return ()
     fmt = tags.pixel_format(dataset)
     if fmt is None:
         if tags.text(dataset, "Modality") == "CT" or tags.text(dataset, "SOPClassUID") in CT_CLASSES:
-            raise UnreadableInput(
-                "a CT image lacks a valid size or pixel format in its header; export the series again"
-            )
+            raise UnreadableInput("a CT image lacks a valid size or pixel format in its header; export it again")
         return ()
     return _images(dataset, fmt, path, syntax, pixels, inflated)
 
@@ -234,13 +233,13 @@ def _pixel_element(stream: BinaryIO, offset: int, syntax: str, size: int) -> tup
     return start, length
 
 
-def _refuse_image_without_pixels(dataset: Dataset) -> None:
-    is_ct_image = tags.text(dataset, "SOPClassUID") in CT_CLASSES or (
-        tags.text(dataset, "Modality") == "CT" and tags.integer(dataset, "Rows") is not None
-    )
-    if is_ct_image:
-        raise UnreadableInput("a CT image holds no pixel data: the file is truncated; copy the series again")
-    if not tags.text(dataset, "SOPClassUID") and not tags.text(dataset, "Modality"):
-        media = str(dataset.file_meta.get("MediaStorageSOPClassUID", "")) if hasattr(dataset, "file_meta") else ""
-        if not media:
-            raise UnreadableInput(_BROKEN)
+def _refuse_torn_image(dataset: Dataset, *, parsed_whole: bool) -> None:
+    """Refuse a file without pixel data, unless it is a whole DICOM object of a kind that holds none."""
+    media = str(dataset.file_meta.get("MediaStorageSOPClassUID", "")) if hasattr(dataset, "file_meta") else ""
+    if media == _DICOMDIR:
+        return
+    kind = tags.uid(dataset, "SOPClassUID")
+    if CT_CLASSES.intersection((kind, media)):
+        raise UnreadableInput("a CT image holds no pixel data: the file is truncated or damaged; copy the series again")
+    if not (parsed_whole and kind and tags.text(dataset, "Modality")):
+        raise UnreadableInput(_BROKEN)

@@ -113,6 +113,12 @@ def text(dataset: Dataset, keyword: str) -> str:
     return " ".join(str(part) for part in parts).strip(" \0")
 
 
+def uid(dataset: Dataset, keyword: str) -> str:
+    """Return a unique identifier, empty where it is missing or holds anything but digits and dots."""
+    found = text(dataset, keyword)
+    return found if re.fullmatch(r"[0-9.]{1,64}", found) else ""
+
+
 def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
     """Return ``count`` finite numbers of a tag; None where it is missing or holds anything else."""
     found = value(dataset, keyword)
@@ -168,10 +174,11 @@ def padding_range(dataset: Dataset, fmt: PixelFormat) -> tuple[int, int] | None:
 
 def _as_stored(padding: int, fmt: PixelFormat) -> int:
     """Undo a wrong VR: writers store a negative padding value as unsigned, and the other way round."""
-    if fmt.signed and padding >= 2 ** (fmt.bits_allocated - 1):
-        return padding - 2**fmt.bits_allocated
+    whole = 1 << fmt.bits_allocated
+    if fmt.signed and padding >= whole // 2:
+        return padding - whole
     if not fmt.signed and padding < 0:
-        return padding + 2**fmt.bits_allocated
+        return padding + whole
     return padding
 
 
@@ -199,9 +206,9 @@ def identity(dataset: Dataset) -> Identity:
     patient = text(dataset, "PatientID") + "|" + text(dataset, "PatientName").rstrip("^ ")
     repeats = ("AcquisitionNumber", "TemporalPositionIdentifier", "AcquisitionTime", "ContentTime")
     return Identity(
-        sop_uid=text(dataset, "SOPInstanceUID"),
-        series_uid=text(dataset, "SeriesInstanceUID"),
-        study_uid=text(dataset, "StudyInstanceUID"),
+        sop_uid=uid(dataset, "SOPInstanceUID"),
+        series_uid=uid(dataset, "SeriesInstanceUID"),
+        study_uid=uid(dataset, "StudyInstanceUID"),
         patient=hashlib.sha256(patient.encode("utf-8", "replace")).hexdigest(),
         modality=text(dataset, "Modality").upper(),
         series_number=integer(dataset, "SeriesNumber"),

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from infarct.errors import UnreadableInput
 from infarct.readers.dicom_image import PixelFormat, PixelStore
-from infarct.readers.foreign import foreign
+from infarct.readers.foreign import foreign, silent_stderr
 
 StoredArray = npt.NDArray[np.int16] | npt.NDArray[np.uint16]
 _NATIVE = {"1.2.840.10008.1.2": "<", "1.2.840.10008.1.2.1": "<", "1.2.840.10008.1.2.2": ">"}
@@ -39,9 +39,7 @@ def stored_values(store: PixelStore) -> StoredArray:
         raise UnreadableInput(f"the pixels have {fmt.bits_allocated} bits; CT images have 16, export the series again")
     native = store.length is not None
     if native != (store.transfer_syntax in _NATIVE):
-        raise UnreadableInput(
-            "the pixel data are not what the file's transfer syntax announces; export the series again"
-        )
+        raise UnreadableInput("the pixel data are not what the transfer syntax announces; export the series again")
     return _in_range(_native(store) if native else _decompressed(store), fmt)
 
 
@@ -79,21 +77,25 @@ def _decompressed(store: PixelStore) -> npt.NDArray[Any]:
                 encapsulated = stream.read()
         else:
             encapsulated = store.inflated[store.offset :]
-        array, _ = get_decoder(UID(store.transfer_syntax)).as_array(
-            encapsulated,
-            raw=True,
-            decoding_plugin=plugin,
-            rows=fmt.rows,
-            columns=fmt.columns,
-            number_of_frames=store.frames,
-            samples_per_pixel=1,
-            photometric_interpretation="MONOCHROME2",
-            bits_allocated=fmt.bits_allocated,
-            bits_stored=fmt.bits_stored,
-            pixel_representation=int(fmt.signed),
-            pixel_keyword="PixelData",
-        )
+        decoder: Any = get_decoder(UID(store.transfer_syntax))  # its options are typed as one kind for all
+        with silent_stderr():
+            array, _ = decoder.as_array(encapsulated, raw=True, decoding_plugin=plugin, **_options(store))
         return np.asarray(array).reshape(store.frames, fmt.rows, fmt.columns)
+
+
+def _options(store: PixelStore) -> dict[str, Any]:
+    fmt = store.format
+    return {
+        "rows": fmt.rows,
+        "columns": fmt.columns,
+        "number_of_frames": store.frames,
+        "samples_per_pixel": 1,
+        "photometric_interpretation": "MONOCHROME2",
+        "bits_allocated": fmt.bits_allocated,
+        "bits_stored": fmt.bits_stored,
+        "pixel_representation": int(fmt.signed),
+        "pixel_keyword": "PixelData",
+    }
 
 
 @cache

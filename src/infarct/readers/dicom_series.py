@@ -2,12 +2,15 @@
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from infarct.errors import BadRequest, NotHeadCT, Refusal, UnreadableInput
 from infarct.readers.dicom_image import Image, short
+from infarct.readers.slice_gaps import SAME_POSITION_MM
+from infarct.types import Flag
 
 MIN_SLICES = 8
 _ANGIO = re.compile(r"\b(cta|angio\w*|carotid\w*|ctp|perf\w*|venogra\w*|bolus|monitoring|premonitoring)\b")
@@ -28,9 +31,21 @@ class Candidate:
     images: tuple[Image, ...]
     problem: str | None
     """Why it cannot be read as a volume, in a few words; None where it can."""
-    score: float
-    against: str
-    """The strongest point against it, in a few words, for the explanation."""
+    points: Mapping[str, float]
+    """What speaks for (positive) and against (negative) it, by reason in a few words."""
+
+    @property
+    def score(self) -> float:
+        """Sum of the points: the highest is read."""
+        return sum(self.points.values())
+
+    def weakness(self, best: "Candidate") -> str:
+        """Return why it comes after ``best``, in a few words."""
+        if self.problem is not None:
+            return self.problem
+        lost = {reason: best.points.get(reason, 0.0) - points for reason, points in self.points.items() if points < 0}
+        worst = max(lost, key=lambda reason: lost[reason], default="")
+        return worst if lost.get(worst, 0.0) > 0 else "less suited"
 
 
 def candidates(images: tuple[Image, ...]) -> tuple[Candidate, ...]:
@@ -45,8 +60,8 @@ def candidates(images: tuple[Image, ...]) -> tuple[Candidate, ...]:
 def chosen(all_series: tuple[Candidate, ...], series_uid: str | None) -> tuple[Candidate, ...]:
     """Return the usable series to try, the best first; only the one asked for where ``series_uid`` is given.
 
-    Raises `BadRequest` where that series is not there or several patients are, `NotHeadCT` or `UnreadableInput` where no series
-    can be read.
+    Raises `BadRequest` where that series is not there or several patients are, `NotHeadCT` or
+    `UnreadableInput` where no series can be read.
     """
     usable = tuple(c for c in all_series if c.problem is None)
     if series_uid is not None:
@@ -70,7 +85,7 @@ def explain(best: Candidate, all_series: tuple[Candidate, ...], *, asked: bool) 
     kernel = best.images[0].words.kernel
     what = f"{len(best.images)} axial slices{width}" + (f", kernel {kernel}" if kernel else "")
     start = f"Read the series that was asked for: {what}." if asked else f"Chose {what}."
-    others = Counter(c.problem or c.against or "less suited" for c in all_series if c is not best)
+    others = Counter(c.weakness(best) for c in all_series if c is not best)
     total = sum(others.values())
     if not total:
         return f"{start} It is the only series." if not asked else start
@@ -78,14 +93,43 @@ def explain(best: Candidate, all_series: tuple[Candidate, ...], *, asked: bool) 
     return f"{start} Left aside {total} other series: {reasons}."
 
 
+def stray_flags(best: Candidate, images: tuple[Image, ...]) -> list[Flag]:
+    """Return a flag where images outside the chosen series fit onto its stack: it may have been torn apart."""
+    members = {id(image) for image in best.images}
+    first = best.images[0]
+    normal = np.cross(*np.array(first.orientation).reshape(2, 3)) if first.orientation else np.zeros(3)
+    own = np.sort([float(np.array(i.position_mm) @ normal) for i in best.images if i.position_mm is not None])
+    reach = 1.5 * float(np.median(np.diff(own)))
+    strays = 0
+    for image in images:
+        if id(image) in members or image.position_mm is None or not _alike(image, first):
+            continue
+        position = float(np.array(image.position_mm) @ normal)
+        nearest = float(np.abs(own - position).min())
+        aside = np.array(image.position_mm) - np.array(first.position_mm)
+        in_line = float(np.linalg.norm(aside - (aside @ normal) * normal)) < 2.0 + 0.6 * abs(float(aside @ normal))
+        strays += SAME_POSITION_MM < nearest <= reach and in_line
+    if not strays:
+        return []
+    words = f"{strays} images outside the chosen series fit onto its stack: the series may be incomplete."
+    return [Flag("slices_stray", "info", words, float(strays))]
+
+
+def _alike(image: Image, other: Image) -> bool:
+    return (
+        (image.store.format.rows, image.store.format.columns) == (other.store.format.rows, other.store.format.columns)
+        and image.orientation == other.orientation
+        and image.spacing_mm_yx == other.spacing_mm_yx
+        and image.store.frames == 1
+    )
+
+
 def _candidate(uid: str, members: tuple[Image, ...]) -> Candidate:
     flat = tuple(image for image in members if not _is_localizer(image) and _is_axial(image))
     problem = _problem(members, flat)
     if problem is not None:
-        return Candidate(uid, flat, problem, -1e6, problem)
-    points = _points(flat)
-    against = min(points, key=lambda reason: points[reason])
-    return Candidate(uid, flat, None, sum(points.values()), against if points[against] < 0 else "")
+        return Candidate(uid, flat, problem, {})
+    return Candidate(uid, flat, None, _points(flat))
 
 
 def _rank(candidate: Candidate) -> tuple[bool, float, int, str, int, str]:
@@ -101,12 +145,14 @@ def _is_localizer(image: Image) -> bool:
 
 
 def _is_axial(image: Image) -> bool:
-    """Tell slices within 45 degrees of axial; an image without a valid orientation stays in, to be refused later."""
+    """Tell slices within about 50 degrees of axial; one without a valid orientation stays in, to be refused later."""
     if image.orientation is None:
         return True
-    normal = np.cross(image.orientation[:3], image.orientation[3:])
-    length = float(np.linalg.norm(normal))
-    return length < 0.5 or abs(normal[2]) / length > 0.6
+    columns, rows = np.array(image.orientation[:3]), np.array(image.orientation[3:])
+    lengths = np.linalg.norm(columns), np.linalg.norm(rows)
+    if max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(columns @ rows)) > 0.01:
+        return True
+    return bool(abs(np.cross(columns, rows)[2]) > 0.6)
 
 
 def _problem(members: tuple[Image, ...], flat: tuple[Image, ...]) -> str | None:

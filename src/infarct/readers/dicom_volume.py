@@ -1,12 +1,14 @@
 """From the images of one series to a `Scan`."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from infarct.errors import NotHeadCT, UnreadableInput
 from infarct.readers.axes import StoredAxes
 from infarct.readers.dicom_files import Progress
-from infarct.readers.dicom_image import Image
+from infarct.readers.dicom_image import Image, PixelStore
 from infarct.readers.dicom_pixels import StoredArray, stored_values
 from infarct.readers.dicom_repeats import without_repeats
 from infarct.readers.plausibility import air_flags, head_flags
@@ -168,13 +170,12 @@ class _Blocks:
     """Decodes each file once: the frames of a multi-frame file come from one block."""
 
     def __init__(self) -> None:
-        self._store: object = None
-        self._frames: StoredArray | None = None
+        self._last: tuple[PixelStore, StoredArray] | None = None
 
-    def plane(self, image: Image) -> npt.NDArray[np.generic]:
-        if self._frames is None or self._store is not image.store:
-            self._store, self._frames = image.store, stored_values(image.store)
-        return self._frames[image.frame or 0]
+    def plane(self, image: Image) -> npt.NDArray[Any]:
+        if self._last is None or self._last[0] is not image.store:
+            self._last = image.store, stored_values(image.store)
+        return np.asarray(self._last[1][image.frame or 0])
 
 
 def _rescale(image: Image) -> tuple[float, float]:

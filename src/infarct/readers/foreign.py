@@ -5,6 +5,8 @@ nibabel, zlib and the file system goes through `foreign`, so that errors of our 
 """
 
 import logging
+import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,9 +34,11 @@ def foreign(refusal: str) -> Iterator[None]:
 def quiet() -> Iterator[None]:
     """Silence the loggers and warnings of the parsers for the time of the block."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
-    before = [logger.disabled for logger in loggers]
-    for logger in loggers:
-        logger.disabled = True
+    before = [logger.propagate for logger in loggers]
+    nowhere = logging.NullHandler()
+    for logger in loggers:  # their children log through them
+        logger.propagate = False
+        logger.addHandler(nowhere)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
@@ -42,5 +46,21 @@ def quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", module=r"(pydicom|nibabel)(\.|$)")
             yield
     finally:
-        for logger, disabled in zip(loggers, before, strict=True):
-            logger.disabled = disabled
+        for logger, propagate in zip(loggers, before, strict=True):
+            logger.propagate = propagate
+            logger.removeHandler(nowhere)
+
+
+@contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Discard what C libraries write to the process's stderr during the block; Python's own stream is flushed first."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)

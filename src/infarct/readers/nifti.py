@@ -28,7 +28,7 @@ _SINGLE_MAGIC = (b"n+1\0", b"n+2\0")
 _PAIR_MAGIC = (b"ni1\0", b"ni2\0")
 _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 """Of the lengths in the header, by its units code: unknown (taken as mm), metre, mm, micrometre."""
-_CONFLICT_MM = 1.0
+_CONFLICT_MM = 0.2
 """Two descriptions of the orientation that place a corner of the volume farther apart than this contradict."""
 _SLICE = 1 << 22
 
@@ -68,7 +68,7 @@ def read_nifti(path: Path) -> Scan:
     if voxels.dtype.kind not in "iuf":
         raise NotHeadCT("the NIfTI file holds colours or complex numbers, not Hounsfield units")
     order, flips = _axes(layout.affine_lps)
-    turned = np.flip(voxels.transpose(order[::-1]), [i for i in range(3) if flips[::-1][i]])
+    turned = np.flip(voxels.transpose(order[::-1]), tuple(i for i in range(3) if flips[::-1][i]))
     geometry = _geometry(layout.affine_lps, layout.shape, order, flips)
     if geometry.shape_zyx[0] < MIN_SLICES:
         raise NotHeadCT(f"the volume holds {geometry.shape_zyx[0]} slices; at least {MIN_SLICES} are needed")
@@ -107,7 +107,7 @@ def _header(head: bytes) -> Any:
     second_version = first[1] == _SINGLE_MAGIC[1]
     if not second_version and first[0] != _SINGLE_MAGIC[0]:
         raise UnreadableInput("the file is no NIfTI file or its header is damaged; pass a .nii or .nii.gz file")
-    kind = nib.Nifti2Header if second_version else nib.Nifti1Header
+    kind: Any = nib.Nifti2Header if second_version else nib.Nifti1Header
     length = 540 if second_version else 348
     with foreign("the header of the NIfTI file cannot be parsed; make the file again"):
         header = kind(head[:length], check=False)
@@ -126,7 +126,7 @@ def _declared_bytes(head: bytes) -> int:
     offset = float(header["vox_offset"])
     if not (len(head) - 544 <= 0 and 348 <= offset <= 1 << 24 and offset == int(offset)):
         raise UnreadableInput("the NIfTI header places the voxels at an impossible offset; make the file again")
-    return int(offset) + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    return int(offset) + shape[0] * shape[1] * shape[2] * int(dtype.itemsize)
 
 
 def _shape(header: Any) -> tuple[int, int, int]:
@@ -145,7 +145,7 @@ def _shape(header: Any) -> tuple[int, int, int]:
 
 def _layout(content: bytes) -> _Layout:
     header = _header(content)
-    kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
+    kind: Any = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
     with foreign("the header of the NIfTI file cannot be parsed; make the file again"):
         image = kind.from_bytes(content)
         slope, intercept = (float(v) for v in (header["scl_slope"], header["scl_inter"]))
@@ -156,7 +156,8 @@ def _layout(content: bytes) -> _Layout:
         slope, intercept = 1.0, 0.0
     if not np.isfinite(intercept) or not 1e-6 <= abs(slope) <= 1e4 or abs(intercept) > 1e5:
         raise UnreadableInput("the scaling in the NIfTI header is impossible; make the file again")
-    affine, flags = _affine(header)
+    with np.errstate(all="ignore"):  # damaged floats are found by their values
+        affine, flags = _affine(header)
     affine = affine.copy()
     affine[:3] *= _MM_PER_UNIT[units]
     affine[:2] *= -1  # RAS to LPS
@@ -174,6 +175,9 @@ def _affine(header: Any) -> tuple[Float64Array, list[Flag]]:
         if q_code > 0:
             qform = np.asarray(header.get_qform(), dtype=np.float64)
     flags = []
+    if not (0 <= s_code <= 5 and 0 <= q_code <= 5):
+        words = "The NIfTI header names its coordinate system by codes that do not exist."
+        flags.append(Flag("orientation_conflict", "critical", words))
     affine = sform if sform is not None else qform
     if affine is None:
         affine = np.diag([*pixdim, 1.0])
@@ -182,15 +186,13 @@ def _affine(header: Any) -> tuple[Float64Array, list[Flag]]:
     columns = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.isfinite(affine).all() or columns.min() < 1e-6 or np.abs(affine).max() > 1e6:
         raise UnreadableInput("the orientation in the NIfTI header is impossible; make the file again")
-    if not np.isfinite(pixdim).all() or np.abs(columns / np.maximum(pixdim, 1e-9) - 1).max() > 0.01:
+    if not np.isfinite(pixdim).all() or np.abs(columns / np.maximum(pixdim, 1e-9) - 1).max() > 1e-3:
         words = "The voxel size and the orientation matrix of the NIfTI header contradict each other."
         flags.append(Flag("spacing_conflict", "critical", words))
     if sform is not None and qform is not None:
         apart = _farthest_corner(sform, qform, _shape(header))
         if not apart <= _CONFLICT_MM:
-            words = (
-                f"The two orientations in the NIfTI header (sform and qform) differ by {apart:.0f} mm; sform was used."
-            )
+            words = f"The two orientations in the NIfTI header (sform, qform) differ by {apart:.1f} mm; sform was used."
             flags.append(Flag("orientation_conflict", "critical", words, float(apart) if np.isfinite(apart) else None))
     return affine, flags
 
@@ -203,7 +205,7 @@ def _farthest_corner(first: Float64Array, second: Float64Array, shape: tuple[int
 def _axes(affine_lps: Float64Array) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
     """Return which voxel axis runs along x, y and z, and whether it must be flipped."""
     with foreign("the orientation in the NIfTI header is impossible; make the file again"):
-        to_world = io_orientation(affine_lps)
+        to_world = np.asarray(io_orientation(affine_lps))  # type: ignore[no-untyped-call]
     if np.isnan(to_world).any() or sorted(to_world[:, 0]) != [0, 1, 2]:
         raise UnreadableInput("the orientation in the NIfTI header is impossible; make the file again")
     order = [int(np.flatnonzero(to_world[:, 0] == axis)[0]) for axis in range(3)]

@@ -67,7 +67,7 @@ def air_flags(raw_hu: Float32Array) -> list[Flag]:
 
     A constant under -1024 HU is padding outside the field of view and does not count.
     """
-    air = raw_hu[raw_hu < -600]
+    air = raw_hu[raw_hu < TISSUE_HU]
     if air.size < 0.02 * raw_hu.size:
         return []
     lowest = float(air.min())

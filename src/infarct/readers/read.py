@@ -6,7 +6,7 @@ from infarct.errors import NotHeadCT, UnreadableInput
 from infarct.readers.archive import is_zip, unpacked
 from infarct.readers.dicom_files import Progress, find_images, read_images
 from infarct.readers.dicom_image import Image
-from infarct.readers.dicom_series import candidates, chosen, explain
+from infarct.readers.dicom_series import candidates, chosen, explain, stray_flags
 from infarct.readers.dicom_volume import read_series
 from infarct.readers.foreign import quiet
 from infarct.readers.nifti import is_nifti, read_nifti
@@ -64,7 +64,9 @@ def _from_images(images: tuple[Image, ...], series_uid: str | None, progress: Pr
     no_head: NotHeadCT | None = None
     for candidate in chosen(everything, series_uid):
         try:
-            return read_series(candidate.images, explain(candidate, everything, asked=series_uid is not None), progress)
+            choice = explain(candidate, everything, asked=series_uid is not None)
+            scan = read_series(candidate.images, choice, progress)
+            return scan.with_flags(*stray_flags(candidate, images))
         except NotHeadCT as refusal:
             no_head = no_head or refusal
     assert no_head is not None  # chosen() returns at least one

@@ -5,9 +5,11 @@ import numpy as np
 from infarct.types import BoolArray, Flag, Float32Array, Float64Array
 
 OUTLIER_HU = 300.0
-"""A voxel that stands out from its four neighbours by more is no image of a body: scanners blur over more than a voxel."""
-SWAP_RATIO = 0.85
-"""Two neighbouring slices are exchanged where exchanging them shortens the way through the slices to less than this."""
+"""A voxel that stands out from its four neighbours by more is no image of a body: scanners blur wider."""
+ORDER_RATIO = 0.8
+"""Slices are out of order where turning a run of them round shortens the steps at its ends to less than this."""
+LONGEST_RUN = 11
+"""Longest run of slices that is tried turned round."""
 SKIP_RATIO = 1.2
 """A slice is alien where it differs from both neighbours by more than this times what these differ from each other."""
 
@@ -49,7 +51,7 @@ def _outliers(plane: Float32Array) -> int:
 
 
 def alien_slices(hu: Float32Array) -> BoolArray:
-    """Return which slices (z,) are empty among others, unlike both neighbours, or closer to the next but one.
+    """Return which slices (z,) are empty among others, unlike both neighbours, or out of order.
 
     Anatomy changes steadily, so slices two apart differ more than neighbours do.
     """
@@ -62,14 +64,24 @@ def alien_slices(hu: Float32Array) -> BoolArray:
         alien[: filled[0]] = alien[filled[-1] + 1 :] = False
     skips = np.minimum(near[:-1], near[1:]) > SKIP_RATIO * far + 1.0
     alien[1:-1] |= skips
-    count = len(hu)
-    for k in range(count - 1):
-        before, after = k > 0, k + 2 < count
-        now = near[k] + (near[k - 1] if before else 0) + (near[k + 1] if after else 0)
-        swapped = near[k] + (far[k - 1] if before else 0) + (far[k] if after else 0)
-        if swapped < SWAP_RATIO * now - 1.0:
-            alien[k : k + 2] = True
-    return np.asarray(alien)
+    return np.asarray(alien | _out_of_order(coarse))
+
+
+def _out_of_order(coarse: Float32Array) -> BoolArray:
+    """Return the slices of runs that lie shorter turned round (the 2-opt test of the shortest way through all)."""
+    count = len(coarse)
+    apart = [np.zeros(count), *(_differences(coarse, lag) for lag in range(1, min(LONGEST_RUN + 2, count)))]
+    wrong = np.zeros(count, dtype=bool)
+    for first in range(count):
+        for last in range(first + 1, min(first + LONGEST_RUN, count)):
+            now = turned = 0.0
+            if first > 0:
+                now, turned = now + apart[1][first - 1], turned + apart[last - first + 1][first - 1]
+            if last + 1 < count:
+                now, turned = now + apart[1][last], turned + apart[last + 1 - first][first]
+            if turned < ORDER_RATIO * now - 1.0:
+                wrong[first : last + 1] = True
+    return wrong
 
 
 def empty_ends(hu: Float32Array) -> int:

@@ -20,22 +20,18 @@ def check_spacing(gaps_mm: Float64Array) -> None:
     usual = float(np.median(gaps_mm))
     if not MIN_GAP_MM <= usual <= MAX_GAP_MM or gaps_mm.min() < MIN_GAP_MM / 2:
         found = f"{gaps_mm.min():.2f} to {gaps_mm.max():.2f}"
-        raise NotHeadCT(
-            f"the slices stand {found} mm apart; a head CT has {MIN_GAP_MM} to {MAX_GAP_MM} mm between slices"
-        )
+        raise NotHeadCT(f"the slices stand {found} mm apart; a head CT has {MIN_GAP_MM} to {MAX_GAP_MM} mm")
 
 
 def gap_flags(gaps_mm: Float64Array, thickness_mm: list[float | None]) -> list[Flag]:
     """Return the flags that the gaps (z - 1,) between slices of the given nominal thickness (z) give rise to.
 
-    A stack is a run of at least three equal gaps (two at an end); gaps inside a stack are fine, one gap may stand
-    between two stacks. A gap of 1.8 or more times the usual one of its surroundings means missing slices, one
+    A stack is a run of at least three equal gaps; gaps inside a stack are fine, one gap may stand between two
+    stacks. A gap of 1.8 or more times the usual one of its surroundings means missing slices, one
     under 0.6 times means overlapping stacks, anything else is a position that does not fit.
     """
     runs = _runs(gaps_mm)
-    stacks = [run for run in runs if run[1] - run[0] >= 3]
-    if not stacks:
-        stacks = [max(runs, key=lambda run: (run[1] - run[0], -run[0]))]
+    stacks = _stacks(gaps_mm, runs, thickness_mm)
     missing, overlaps, odd = 0, 0, 0
     largest = 0.0
     for start, stop in runs:
@@ -60,6 +56,23 @@ def _runs(gaps_mm: Float64Array) -> list[tuple[int, int]]:
         if abs(gaps_mm[i] - first) > max(_EVEN * first, 0.06):
             ends.append(i)
     return list(pairwise([*ends, len(gaps_mm)]))
+
+
+def _stacks(
+    gaps_mm: Float64Array, runs: list[tuple[int, int]], thickness_mm: list[float | None]
+) -> list[tuple[int, int]]:
+    """Return the runs that are stacks; where thickness stays and spacing doubles, every other slice is missing."""
+    long = [run for run in runs if run[1] - run[0] >= 3]
+    if not long:
+        return [max(runs, key=lambda run: (run[1] - run[0], -run[0]))]
+    return [
+        run
+        for run in long
+        if not any(
+            gaps_mm[run[0]] >= 1.8 * gaps_mm[other[0]] and thickness_mm[run[0] + 1] == thickness_mm[other[0] + 1]
+            for other in long
+        )
+    ]
 
 
 def _joins_stacks(stacks: list[tuple[int, int]], start: int, stop: int) -> bool:
@@ -109,7 +122,7 @@ def line_flags(origins_mm: Float64Array) -> list[Flag]:
     shifted = int((off > SAME_POSITION_MM).sum())
     if not shifted:
         return []
-    words = f"{shifted} slices are shifted in plane against the others, by up to {off.max():.1f} mm; positions may be wrong."
+    words = f"{shifted} slices are shifted in plane by up to {off.max():.1f} mm; their positions may be wrong."
     return [Flag("slices_shifted", "warning", words, float(off.max()))]
 
 

@@ -245,9 +245,7 @@ class Geometry:
         sy, sx = self.pixel_spacing_mm_yx
         corner = pixels * (sy * self.y_direction + sx * self.x_direction)
         size = (self.size_yx[0] + 2 * pixels, self.size_yx[1] + 2 * pixels)
-        return Geometry(
-            self.origins_mm - corner, self.x_direction, self.y_direction, self.pixel_spacing_mm_yx, size
-        )
+        return Geometry(self.origins_mm - corner, self.x_direction, self.y_direction, self.pixel_spacing_mm_yx, size)
 
     def moved(self, rigid: npt.ArrayLike) -> "Geometry":
         """Return the geometry after a rigid 4x4 LPS transform: the patient moved, the voxels as they are."""

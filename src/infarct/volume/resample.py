@@ -63,7 +63,56 @@ def _sampled(
 ) -> Float32Array:
     if array.shape != source.shape_zyx:
         raise ValueError(f"array of shape {array.shape} does not fit a geometry of {source.shape_zyx}")
+    if transform is None and np.allclose(source.directions, target.directions, atol=1e-7):
+        return _sampled_parallel(array, source, target, order=order, fill=fill)
     matrix = np.eye(4) if transform is None else np.asarray(transform, dtype=np.float64)
+    return _sampled_freely(array, source, target, matrix, order=order, fill=fill)
+
+
+def _sampled_parallel(
+    array: Float32Array | LabelArray, source: Geometry, target: Geometry, *, order: int, fill: float
+) -> Float32Array:
+    """Sample where both grids share their axes: slices, rows and columns are then interpolated one by one."""
+    out = np.full(target.shape_zyx, fill, dtype=np.float32)
+    depth, rows, columns = source.shape_zyx
+    for k in range(target.shape_zyx[0]):
+        first, last = source.world_to_index(
+            target.index_to_world([(k, 0, 0), (k, target.size_yx[0] - 1, target.size_yx[1] - 1)])
+        )
+        if not -0.5 <= first[0] <= depth - 0.5:
+            continue
+        below, above, part = _neighbours(np.array([first[0]]), depth, order)
+        plane = array[below[0]] * (1 - part[0]) + array[above[0]] * part[0] if order else array[below[0]]
+        for axis, count in ((0, rows), (1, columns)):
+            position = np.linspace(first[axis + 1], last[axis + 1], target.size_yx[axis])
+            inside = (position >= -0.5) & (position <= count - 0.5)
+            below, above, part = _neighbours(position, count, order)
+            weight = part[:, None] if axis == 0 else part
+            plane = plane.take(below, axis) * (1 - weight) + plane.take(above, axis) * weight
+            keep_shape = inside[:, None] if axis == 0 else inside
+            plane = np.where(keep_shape, plane, np.float32(fill))
+        out[k] = plane
+    return out
+
+
+def _neighbours(
+    position: Float64Array, count: int, order: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Float32Array]:
+    """Return the indices on both sides of ``position`` and the share of the upper one; edges hold."""
+    clipped = np.clip(position if order else np.floor(position + 0.5), 0, count - 1)
+    below = np.floor(clipped).astype(np.intp)
+    return below, np.minimum(below + 1, count - 1), (clipped - below).astype(np.float32)
+
+
+def _sampled_freely(
+    array: Float32Array | LabelArray,
+    source: Geometry,
+    target: Geometry,
+    matrix: Float64Array,
+    *,
+    order: int,
+    fill: float,
+) -> Float32Array:
     rows, columns = np.meshgrid(*(np.arange(n, dtype=np.float64) for n in target.size_yx), indexing="ij")
     out = np.full(target.shape_zyx, fill, dtype=np.float32)
     limits = np.array(source.shape_zyx)[:, None, None] - 0.5

@@ -21,7 +21,7 @@ from infarct.writers.key_slices import (
     key_levels,
     lesion_strip,
 )
-from infarct.writers.panels import DIFFERENCE_LIMIT_HU, SCALE_COLOURS, draw_panel, png
+from infarct.writers.panels import SCALE_COLOURS, LineStyle, draw_panel, png
 
 FILE_NAME: Final = "report.html"
 KEY_WIDTH_PX: Final = 560
@@ -67,7 +67,7 @@ def render_html(scan: Scan, analysis: Analysis) -> str:
             banner=wording.banner(findings),
             flags=wording.flags_by_severity(findings),
             config=json.dumps(findings.provenance.config, indent=2, sort_keys=True, default=str, ensure_ascii=False),
-            lesions_marked=_lesions_marked(analysis),
+            marked=_marked(analysis),
         )
     )
 
@@ -79,9 +79,15 @@ def _image(picture: Picture, width_px: int) -> Image:
     return Image(f"data:image/png;base64,{text}", width, height, picture.title, picture.alt)
 
 
-def _lesions_marked(analysis: Analysis) -> bool:
-    masks = (analysis.maps.infarct, analysis.maps.old_infarct, analysis.maps.hemorrhage)
-    return any(mask is not None and bool(mask.any()) for mask in masks)
+def _marked(analysis: Analysis) -> dict[str, LineStyle]:
+    """Return what is outlined in the strip, with its style: the legend."""
+    maps = analysis.maps
+    kinds = (
+        ("lesion, numbered as in the table", maps.infarct, LESION_STYLE),
+        ("old infarct", maps.old_infarct, OLD_LESION_STYLE),
+        ("suspected bleeding", maps.hemorrhage, HEMORRHAGE_STYLE),
+    )
+    return {name: style for name, mask, style in kinds if mask is not None and mask.any()}
 
 
 @cache
@@ -103,12 +109,6 @@ def _environment() -> Environment:
     environment.globals |= {
         "wording": wording,
         "region_styles": REGION_STYLES,
-        "lesion_styles": {
-            "lesion, numbered as in the table": LESION_STYLE,
-            "old infarct": OLD_LESION_STYLE,
-            "suspected bleeding": HEMORRHAGE_STYLE,
-        },
-        "difference_limit_hu": DIFFERENCE_LIMIT_HU,
         "difference_colours": SCALE_COLOURS,
     }
     return environment

@@ -156,7 +156,9 @@ def _strip_picture(
             names.append(name)
     where = slice_text(scan, k)
     title = ", ".join(names).capitalize() or where.capitalize()
-    alt = f"{where.capitalize()}: {', '.join(names) or 'nothing is marked'}. {slab_note(averaged)}".strip()
+    alt = f"{where.capitalize()}: {', '.join(names) or 'nothing is marked'}."
+    if averaged > 1:
+        alt = f"{alt} {slab_note(averaged).capitalize()}."
     panel = Panel(hu, scan.geometry.pixel_spacing_mm_yx, field, BRAIN_WINDOW, outlines, None, where)
     return Picture(panel, title, alt)
 
@@ -247,5 +249,5 @@ def slice_text(scan: Scan, k: int) -> str:
 
 
 def slab_note(averaged: int) -> str:
-    """Return the sentence that says that thin slices were averaged; empty where none were."""
-    return f"Mean of {averaged} slices, about {SLAB_MM:g} mm." if averaged > 1 else ""
+    """Return the words that say that thin slices were averaged; empty where none were."""
+    return f"mean of {averaged} slices, about {SLAB_MM:g} mm" if averaged > 1 else ""

@@ -34,7 +34,7 @@ GREY_LEVELS: Final = 64
 """Grey steps of a picture: finer than the noise of a CT, and PNG packs them much smaller than 256."""
 OUTLINE_SMOOTHING_MM: Final = 0.7
 """Outlines follow the mask smoothed by this much, which takes off stairs and specks of single voxels."""
-NAMED_DEPTH_MM: Final = 2.0
+NAMED_DEPTH_MM: Final = 1.2
 """A part of a slice no deeper than this, a sliver at the edge of a region, gets no name."""
 
 # Orange, not red, against violet: apart for every kind of colour vision, and both visible on grey.
@@ -83,7 +83,7 @@ class Outline:
     mask: BoolArray
     style: LineStyle
     text: str = ""
-    text_pt: float = 11.0
+    text_pt: float = 12.0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from infarct.types import Flag, Severity
 from infarct.writers.key_slices import Finding, finding_of
 
 MISSING: Final = "–"
+NO_BREAK: Final = "\N{NO-BREAK SPACE}"
+"""Keeps a number and its unit on one line."""
 LISTED_LESIONS: Final = 15
 """A table of lesions stops here; what is left are specks, and findings.json has them."""
 EVEN_MM: Final = 0.05
@@ -102,7 +104,7 @@ def millilitres(value: float | None) -> str:
     """Return a volume with its unit; a volume too small for one decimal is not shown as zero."""
     if value is None:
         return MISSING
-    return "< 0.1 ml" if 0 < value < 0.05 else f"{number(value)} ml"
+    return f"<{NO_BREAK}0.1{NO_BREAK}ml" if 0 < value < 0.05 else f"{number(value)}{NO_BREAK}ml"
 
 
 def percent(probability: float | None) -> str:
@@ -110,10 +112,10 @@ def percent(probability: float | None) -> str:
     if probability is None:
         return MISSING
     if 0 < probability < 0.01:
-        return "< 1 %"
+        return f"<{NO_BREAK}1{NO_BREAK}%"
     if 0.99 < probability < 1:
-        return "> 99 %"
-    return f"{probability * 100:.0f} %"
+        return f">{NO_BREAK}99{NO_BREAK}%"
+    return f"{probability * 100:.0f}{NO_BREAK}%"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -312,6 +314,8 @@ def _followup_rows(late: FollowupInfarct) -> list[VolumeRow]:
     rows = [VolumeRow(name, millilitres(value)) for name, value in parts.items()]
     if late.growth_ml is not None:
         rows.append(VolumeRow("Growth since the scan before", f"{signed(late.growth_ml)} ml"))
+    if late.midline_shift_mm is not None:
+        rows.append(VolumeRow("Midline shift", f"{number(late.midline_shift_mm)} mm"))
     return rows
 
 

@@ -65,15 +65,36 @@ def _header_bytes(files: Files, name: str, rng: Random) -> None:
     files[name] = files[name][:start] + rng.bytes(length) + files[name][start + length :]
 
 
-_NUMBERS = (
-    "Rows Columns BitsStored HighBit BitsAllocated PixelRepresentation SamplesPerPixel RescaleSlope RescaleIntercept "
-    "InstanceNumber SliceThickness AcquisitionNumber"
-).split()
-_OTHERS = (
-    "ImagePositionPatient ImageOrientationPatient PixelSpacing Modality SeriesInstanceUID StudyInstanceUID "
-    "SOPInstanceUID PatientID PatientName ImageType ContrastBolusAgent PhotometricInterpretation PixelPaddingValue "
-    "ConvolutionKernel SOPClassUID"
-).split()
+_NUMBERS = [
+    "Rows",
+    "Columns",
+    "BitsStored",
+    "HighBit",
+    "BitsAllocated",
+    "PixelRepresentation",
+    "SamplesPerPixel",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "InstanceNumber",
+    "SliceThickness",
+    "AcquisitionNumber",
+]
+_OTHERS = [
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "Modality",
+    "SeriesInstanceUID",
+    "StudyInstanceUID",
+    "SOPInstanceUID",
+    "PatientID",
+    "PatientName",
+    "ImageType",
+    "ContrastBolusAgent",
+    "PhotometricInterpretation",
+    "PixelPaddingValue",
+    "SOPClassUID",
+]
 
 
 def _tag_changed(files: Files, name: str, rng: Random) -> None:
@@ -97,7 +118,7 @@ def _change(ds: Dataset, keyword: str, rng: Random) -> None:
     elif keyword == "RescaleIntercept":
         ds.RescaleIntercept = float(rng.choice([0, -1000, -2048, 1e7, 31]))
     elif keyword == "PixelPaddingValue":
-        ds.PixelPaddingValue = int(rng.choice([0, 24, 1059, 4095]))
+        ds.add_new("PixelPaddingValue", "US", int(rng.choice([0, 24, 1059, 4095])))
     elif keyword in _NUMBERS:
         setattr(ds, keyword, int(rng.choice([0, 1, 2, 8, 15, 16, 32, 512, 65535])))
     elif keyword == "ImageType":
@@ -165,7 +186,7 @@ def _high_bits(files: Files, name: str, rng: Random) -> None:
 
 def _flipped_high_bit(content: bytes, slice_start: int, rng: Random) -> bytes:
     changed = bytearray(content)
-    row, column = int(rng.integers(20, 50)), int(rng.integers(20, 44))
+    row, column = int(rng.integers(27, 46)), int(rng.integers(26, 38))  # in the brain of every slice
     changed[slice_start + (row * 64 + column) * 2 + 1] ^= 1 << int(rng.integers(1, 4))
     return bytes(changed)
 
@@ -239,7 +260,6 @@ _FIELDS = {  # offset, length of the fields that say how the voxels lie and what
     "datatype": (70, 4),
     "pixdim": (76, 16),
     "vox_offset": (108, 4),
-    "scaling": (112, 8),
     "units": (123, 1),
     "codes": (252, 4),
     "quaternion": (256, 24),
@@ -257,7 +277,9 @@ def _field_bytes(content: bytes, rng: Random) -> bytes:
 
 
 def _nifti_header_bits(content: bytes, rng: Random) -> bytes:
-    return _packed_as(_flip_bits(_unpacked(content), 0, 348, rng), content)
+    raw = _unpacked(content)
+    changed = _flip_bits(raw, 0, 348, rng)
+    return _packed_as(changed[:112] + raw[112:120] + changed[120:], content)  # the scaling has a class of its own
 
 
 def _scaling(content: bytes, rng: Random) -> bytes:

@@ -3,17 +3,16 @@
 import shutil
 from pathlib import Path
 
+import mutator
 import numpy as np
 import pytest
+from mutator import CANARY
 from pydicom.dataset import Dataset
+from synthetic_ct import Series, fake_head, write_nifti, write_series
 
 from infarct.errors import Refusal
 from infarct.readers import read_scan
 from infarct.volume import Scan
-
-from . import mutator
-from .mutator import CANARY
-from .synthetic import Series, fake_head, write_nifti, write_series
 
 DICOM_MUTANTS, NIFTI_MUTANTS = 320, 180
 
@@ -80,7 +79,5 @@ def test_damaged_nifti_is_refused_flagged_or_read_right(tmp_path: Path, suffix: 
     clean = read_scan(path)
     assert not clean.flags
     content = path.read_bytes()
-    wrong = [
-        nifti_verdict(content, clean, seed, tmp_path / f"mutant{suffix}") for seed in range(NIFTI_MUTANTS // 2)
-    ]
+    wrong = [nifti_verdict(content, clean, seed, tmp_path / f"mutant{suffix}") for seed in range(NIFTI_MUTANTS // 2)]
     assert [line for line in wrong if line] == []

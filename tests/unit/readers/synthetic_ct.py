@@ -25,7 +25,7 @@ Edit = Callable[[Dataset, int], None]
 def fake_head(slices: int = SLICES, seed: int = 1, *, noise_hu: float = 3.0) -> Float32Array:
     """Return the HU (z, y, x) of an egg with a skull of about 1000 HU, brain of 35 and ventricles of 8 HU, in air."""
     z, y, x = np.meshgrid(np.linspace(0.0, 1, slices), np.arange(ROWS), np.arange(COLUMNS), indexing="ij")
-    size = 0.78 + 0.22 * np.cos(1.4 * z)
+    size = 1.0 - 0.3 * z
     radius = np.hypot((y - 36) / (33 * size), (x - 31.5) / (29 * size))
     hu = np.full(radius.shape, -1000.0)
     hu[radius < 1.0] = 30.0  # scalp
@@ -137,7 +137,7 @@ def _pydicom_recoded(path: Path, syntax: str, target: Path) -> None:
 
 
 def _gdcm_recoded(path: Path, syntax: str, target: Path) -> None:
-    import gdcm  # noqa: PLC0415  it brings a zlib of its own, which crashes Python's if loaded before it
+    import gdcm  # it brings a zlib of its own, which crashes Python's if loaded before it
 
     kinds = {
         "1.2.840.10008.1.2.5": gdcm.TransferSyntax.RLELossless,
@@ -169,10 +169,23 @@ def enhanced(series: Series | None = None) -> Dataset:
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = EnhancedCTImageStorage
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID = generate_uid(entropy_srcs=["enhanced"])
-    for keyword in (
-        "SeriesInstanceUID StudyInstanceUID Modality ImageType PatientName PatientID Manufacturer Rows Columns "
-        "SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored HighBit PixelRepresentation"
-    ).split():
+    for keyword in [
+        "SeriesInstanceUID",
+        "StudyInstanceUID",
+        "Modality",
+        "ImageType",
+        "PatientName",
+        "PatientID",
+        "Manufacturer",
+        "Rows",
+        "Columns",
+        "SamplesPerPixel",
+        "PhotometricInterpretation",
+        "BitsAllocated",
+        "BitsStored",
+        "HighBit",
+        "PixelRepresentation",
+    ]:
         setattr(ds, keyword, getattr(singles[0], keyword))
     ds.NumberOfFrames = len(singles)
     shared = Dataset()

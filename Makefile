@@ -1,0 +1,54 @@
+# Set-up, checks and tests. Needs Python >= 3.11 and make; everything else comes into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO := build/demo
+DATA ?=
+
+.PHONY: demo test test-all test-real check bench format schema clean
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable ".[dev,bench]"
+	touch $(STAMP)
+
+## Install, read a phantom patient, print where the report is.
+demo: $(STAMP)
+	rm -rf $(DEMO)
+	$(BIN)/infarct demo --output $(DEMO)
+
+## The fast tests (minutes).
+test: $(STAMP)
+	$(BIN)/python -m pytest -n auto
+
+## All tests that need no real scans.
+test-all: $(STAMP)
+	$(BIN)/python -m pytest -n auto -m "not real"
+
+## Tests on real scans: make test-real DATA=folder
+test-real: $(STAMP)
+	@test -d "$(DATA)" || { echo "usage: make test-real DATA=folder-with-real-scans"; exit 2; }
+	INFARCT_REAL_DATA="$(abspath $(DATA))" $(BIN)/python -m pytest -m real
+
+## Format, lint, types, import floors, schema.
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/infarct schema | cmp - docs/findings.schema.json
+
+## Side-by-side measurements; each prints a ratio.
+bench: $(STAMP)
+	for script in bench/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+schema: $(STAMP)
+	$(BIN)/infarct schema > docs/findings.schema.json
+
+clean:
+	rm -rf $(VENV) build dist

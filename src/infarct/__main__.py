@@ -1,0 +1,5 @@
+"""``python -m infarct``."""
+
+from infarct.cli import main
+
+main()

@@ -1,0 +1,85 @@
+"""``infarct analyze``."""
+
+import logging
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infarct.cli.output import Steps, check_output, set_up_log, step_bar, write_results
+from infarct.errors import BadRequest
+
+if TYPE_CHECKING:
+    from infarct.findings import Findings
+    from infarct.pipeline import Request
+    from infarct.volume import Scan
+
+log = logging.getLogger(__name__)
+
+
+class SideChoice(StrEnum):
+    """A side of the patient."""
+
+    left = "left"
+    right = "right"
+
+
+OutputOption = Annotated[Path, typer.Option("-o", "--output", help="New or empty folder for the results.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Say what each step took.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")]
+
+
+def analyze(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="DICOM folder or .zip of one, enhanced CT or NIfTI.")],
+    output: OutputOption,
+    onset_hours: Annotated[float | None, typer.Option(min=0, help="Hours from onset to scan.")] = None,
+    last_known_well_hours: Annotated[
+        float | None, typer.Option(min=0, help="Hours since last known well, where nobody saw the onset.")
+    ] = None,
+    symptomatic_side: Annotated[
+        SideChoice | None, typer.Option(help="Side of the brain to score (not of the weak limb).")
+    ] = None,
+    series: Annotated[str | None, typer.Option(help="UID of the DICOM series to read.")] = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a head CT and write findings.json and report.html. Research use only."""
+    from infarct.pipeline import STEPS, Request
+    from infarct.readers import read_scan
+
+    set_up_log(verbose=verbose)
+    if onset_hours is not None and last_known_well_hours is not None:
+        raise BadRequest("give --onset-hours or --last-known-well-hours, not both")
+    check_output(output)
+    request = Request(
+        onset_hours=onset_hours,
+        last_known_well_hours=last_known_well_hours,
+        symptomatic_side=symptomatic_side.value if symptomatic_side else None,
+    )
+    with step_bar(len(STEPS) + 2, quiet=quiet) as steps:
+        steps.begin("reading")
+        scan = read_scan(source, series_uid=series)
+        report, findings = analyze_and_write(scan, request, output, steps)
+    show(report, findings, as_json=as_json)
+
+
+def analyze_and_write(scan: "Scan", request: "Request", output: Path, steps: Steps) -> "tuple[Path, Findings]":
+    """Analyse ``scan``, write the results into ``output`` and return the report's path and the findings."""
+    from infarct.pipeline import Clock
+    from infarct.pipeline import analyze as run
+
+    analysis = run(scan, request, Clock(on_step=steps.begin))
+    for name, seconds in analysis.findings.timings_s.items():
+        log.info("%s took %.1f s", name, seconds)
+    steps.begin("writing")
+    return write_results(scan, analysis, output), analysis.findings
+
+
+def show(report: Path, findings: "Findings", *, as_json: bool) -> None:
+    """Print the findings or the report's path on stdout."""
+    from infarct.findings import to_json
+
+    typer.echo(to_json(findings) if as_json else str(report), nl=not as_json)

@@ -1,0 +1,37 @@
+"""The verbs, put together."""
+
+from typing import Annotated
+
+import typer
+
+from infarct import __version__
+from infarct.cli.analyze import analyze
+from infarct.cli.demo import demo
+from infarct.cli.schema import schema
+from infarct.findings import INTENDED_USE
+
+app = typer.Typer(
+    name="infarct",
+    help=f"Reads non-contrast head CT in ischemic stroke. {INTENDED_USE}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they print local variables, which may hold patient data
+)
+app.command()(analyze)
+app.command()(demo)
+app.command()(schema)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    del version

@@ -1,0 +1,229 @@
+"""The whole story on one page: a scan goes in, findings and maps come out. No disk is touched."""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+import numpy as np
+
+from infarct import __version__
+from infarct.anatomy import Side
+from infarct.atlas import load_atlas
+from infarct.atlas.registration import register
+from infarct.errors import NotHeadCT, StepFailed
+from infarct.findings import (
+    Analysis,
+    Findings,
+    Hemorrhage,
+    Maps,
+    Provenance,
+    Quality,
+    ScanSummary,
+    Software,
+)
+from infarct.preprocess.csf import segment_csf
+from infarct.preprocess.head import Head, atlas_labels, working_geometry, working_hu
+from infarct.preprocess.intracranial import segment_intracranial, segment_open_skull, segment_stripped
+from infarct.preprocess.key_levels import key_slices
+from infarct.preprocess.midplane import find_midplane, midplane_of, mirrored
+from infarct.preprocess.noise import measure_noise
+from infarct.preprocess.quality import (
+    BLOOD_ML,
+    head_flags,
+    hemorrhage_flag,
+    hyperdense_mask,
+    scan_flags,
+)
+from infarct.systems.asymmetry import AsymmetryConfig, AsymmetryResult, compare_sides
+from infarct.types import BoolArray, Flag, Float32Array
+from infarct.volume import Geometry, Scan, resample, resample_labels, resample_mask, volume_ml
+
+STEPS: Final = ("brain", "registration", "midplane", "asymmetry", "quality", "maps")
+"""Names of the steps in order; keys of ``timings_s``."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user says about the patient and asks for.
+
+    ``onset_hours`` is the time from symptom onset to the scan; where the onset was not witnessed,
+    ``last_known_well_hours`` stands instead. ``symptomatic_side`` is the side of the brain to be scored.
+    """
+
+    onset_hours: float | None = None
+    last_known_well_hours: float | None = None
+    symptomatic_side: Side | None = None
+
+
+@dataclass
+class Clock:
+    """Times the steps; ``on_step`` is told the name of each step as it begins."""
+
+    on_step: Callable[[str], None] = lambda _: None
+    timings_s: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time what runs inside as ``name``."""
+        self.on_step(name)
+        begin = time.perf_counter()
+        yield
+        self.timings_s[name] = round(time.perf_counter() - begin, 3)
+
+
+def analyze(scan: Scan, request: Request | None = None, clock: Clock | None = None) -> Analysis:
+    """Return the findings of a scan with the maps behind them.
+
+    Raises `NotHeadCT` where no brain can be found in the scan.
+    """
+    request, clock = request or Request(), clock or Clock()
+    config = AsymmetryConfig()
+    head = prepare_head(scan, clock)
+    with clock.step("asymmetry"):
+        sides = compare_sides(head, config, symptomatic_side=request.symptomatic_side)
+    with clock.step("quality"):
+        blood = hyperdense_mask(head)
+        blood_ml = volume_ml(blood, head.geometry)
+        flags = (*scan_flags(scan), *head_flags(scan, head), *_answer_flags(sides, blood_ml, request))
+    with clock.step("maps"):
+        maps = _maps(scan, head, sides, blood)
+    findings = Findings(
+        software=Software(name="infarct", version=__version__),
+        scan=_scan_summary(scan),
+        quality=_quality(flags),
+        hemorrhage=Hemorrhage(suspected=blood_ml >= BLOOD_ML, volume_ml=blood_ml, probability=None, types=()),
+        aspects=sides.aspects,
+        infarct=sides.infarct,
+        old_infarct=sides.old_infarct,
+        provenance=_provenance(config, request),
+        timings_s=clock.timings_s,
+    )
+    return Analysis(findings, maps)
+
+
+def prepare_head(scan: Scan, clock: Clock | None = None) -> Head:
+    """Return the scan made ready: working grid, brain, atlas, midsagittal plane, mirror.
+
+    Raises `NotHeadCT` where no brain can be found.
+    """
+    clock = clock or Clock()
+    atlas = load_atlas()
+    with clock.step("brain"):
+        geometry = working_geometry(scan.geometry)
+        hu = working_hu(scan, geometry)
+        brain, skull_closed = _brain(scan, hu, geometry)
+        fluid = segment_csf(hu, brain, geometry)
+        noise = measure_noise(hu, brain, geometry)
+    with clock.step("registration"):
+        try:
+            registration = register(hu, brain, geometry, atlas)
+        except StepFailed as failure:
+            raise NotHeadCT(f"{failure}; a scan of at least half of the brain is needed") from failure
+    with clock.step("midplane"):
+        plane = find_midplane(hu, brain, geometry, start=midplane_of(registration.atlas_to_scan))
+        mirrored_hu = mirrored(hu, geometry, plane)
+    return Head(
+        hu=hu,
+        geometry=geometry,
+        brain=brain,
+        skull_closed=skull_closed,
+        fluid=fluid,
+        registration=registration,
+        midplane=plane,
+        mirrored_hu=mirrored_hu,
+        noise=noise,
+        aspects_regions=atlas_labels(atlas, atlas.aspects_labels, registration, geometry),
+        territories=atlas_labels(atlas, atlas.territories, registration, geometry),
+    )
+
+
+def _brain(scan: Scan, hu: Float32Array, geometry: Geometry) -> tuple[BoolArray, bool]:
+    """Return the intracranial region, and whether a closed skull bounds it."""
+    stripped = any(flag.code == "skull_stripped" for flag in scan.flags)
+    try:
+        if stripped:
+            return segment_stripped(hu, geometry), True
+        try:
+            return segment_intracranial(hu, geometry), True
+        except StepFailed:
+            return segment_open_skull(hu, geometry), False
+    except StepFailed as failure:
+        raise NotHeadCT(f"no brain found in the scan ({failure}); pass a plain CT of a whole head") from failure
+
+
+def _answer_flags(sides: AsymmetryResult, blood_ml: float, request: Request) -> tuple[Flag, ...]:
+    """Return the flags that come from the answers themselves and from what is known of the onset."""
+    flags: list[Flag] = []
+    blood = hemorrhage_flag(blood_ml)
+    if blood:
+        flags.append(blood)
+    old_ml = sides.old_infarct.volume_ml
+    if old_ml > 0:
+        message = f"{old_ml:.1f} ml look like an old infarct (as dark as CSF); they do not count as acute."
+        flags.append(Flag("old_infarct_suspected", "warning", message, old_ml))
+    if request.onset_hours is None:
+        flags.append(Flag("onset_unknown", "info", "The time of onset is unknown: age of lesions not judged."))
+    elif request.onset_hours < 1:
+        message = "Less than an hour since onset: the infarct core is underestimated."
+        flags.append(Flag("onset_under_1h", "warning", message, request.onset_hours))
+    return tuple(flags)
+
+
+def _quality(flags: tuple[Flag, ...]) -> Quality:
+    order = {"critical": 0, "warning": 1, "info": 2}
+    sorted_flags = tuple(sorted(flags, key=lambda flag: order[flag.severity]))
+    doubtful = any(flag.severity != "info" for flag in flags)
+    return Quality(verdict="flagged" if doubtful else "ok", flags=sorted_flags)
+
+
+def _maps(scan: Scan, head: Head, sides: AsymmetryResult, blood: BoolArray) -> Maps:
+    """Return the maps on the scan's own geometry."""
+
+    def masked(mask: BoolArray) -> BoolArray:
+        return resample_mask(mask, head.geometry, scan.geometry)
+
+    regions = resample_labels(head.aspects_regions, head.geometry, scan.geometry)
+    ganglionic, supraganglionic = key_slices(regions, scan.geometry)
+    return Maps(
+        brain_mask=masked(head.brain),
+        aspects_regions=regions,
+        side_difference_hu=resample(sides.side_difference_hu, head.geometry, scan.geometry, fill=0.0),
+        infarct=masked(sides.infarct_mask),
+        old_infarct=masked(sides.old_infarct_mask),
+        hemorrhage=masked(blood),
+        ganglionic_slice=ganglionic,
+        supraganglionic_slice=supraganglionic,
+    )
+
+
+def _scan_summary(scan: Scan) -> ScanSummary:
+    series_uid = scan.source.series_uid
+    return ScanSummary(
+        source=scan.source.kind,
+        series_uid_hash=hashlib.sha256(series_uid.encode()).hexdigest()[:16] if series_uid else None,
+        series_choice=scan.source.series_choice,
+        slice_positions_mm=tuple(np.round(scan.geometry.slice_positions_mm, 3).tolist()),
+        shape_zyx=scan.geometry.shape_zyx,
+        spacing_mm_zyx=scan.geometry.spacing_mm_zyx,
+        slice_thickness_mm=scan.acquisition.slice_thickness_mm,
+        gantry_tilt_deg=round(scan.geometry.tilt_deg, 2),
+        kvp=scan.acquisition.kvp,
+        manufacturer=scan.acquisition.manufacturer,
+    )
+
+
+def _provenance(config: AsymmetryConfig, request: Request) -> Provenance:
+    return Provenance(
+        weights=(),
+        config={"asymmetry": asdict(config), "request": asdict(request)},
+        seed=0,
+        device="cpu",
+        engine="numpy",
+        engine_version=np.__version__,
+        precision="fp32",
+        threads=os.cpu_count() or 1,
+    )

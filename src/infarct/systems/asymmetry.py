@@ -1,0 +1,255 @@
+"""The baseline that trained systems must beat: each side of the brain against the other.
+
+Ischemic tissue takes up water and darkens; the other side of the same brain, scanned at the same time, is the best
+reference there is. A difference of 2 HU between mirrored regions marks early infarction best in published
+measurements; here it must also stand out of the scan's own noise.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from scipy import ndimage, stats
+
+from infarct.anatomy import REGIONS, SIDES, TERRITORY_LABELS, Region, Side, Territory, region_label
+from infarct.findings import Aspects, Infarct, Lesion, OldInfarct, RegionFinding, Stage
+from infarct.preprocess.head import Head, mirrored_mask
+from infarct.types import BoolArray, Float32Array, LabelArray
+from infarct.volume import volume_ml
+from infarct.volume.mask import centroid_mm
+
+METHOD: Final = "asymmetry"
+ONE_SIDED_SHARE: Final = 0.8
+"""Lesions are called one-sided when this share of their volume lies on that side."""
+
+
+@dataclass(frozen=True)
+class AsymmetryConfig:
+    """Numbers of the baseline; saved with every result.
+
+    ``affected_hu`` and ``noise_ratio``: a region counts as affected when it is darker than its mirror image by this
+    much and by this many standard errors. ``tissue_hu``: what counts as brain, between CSF and blood.
+    ``min_tissue_share``: part of a region that must be brain on both sides for it to be judged. ``trim``: share of
+    voxels cut from each end of a robust mean. The ``cluster_*`` fields are those of the whole-brain map: smoothing,
+    closing of sulci, darkness, smallest volume, and distances kept from the skull and from the midline.
+    ``old_hu``: clusters at least half as dark as this look like CSF, so old.
+    """
+
+    affected_hu: float = 2.0
+    noise_ratio: float = 3.0
+    tissue_hu: tuple[float, float] = (15.0, 55.0)
+    min_tissue_share: float = 0.3
+    trim: float = 0.2
+    cluster_smoothing_mm: float = 3.0
+    cluster_closing_mm: float = 3.0
+    cluster_hu: float = 3.0
+    cluster_min_ml: float = 1.0
+    cluster_rim_mm: float = 5.0
+    cluster_midline_mm: float = 4.0
+    old_hu: float = 16.0
+
+
+@dataclass(frozen=True, eq=False)
+class AsymmetryResult:
+    """Findings of the baseline and its maps, (z, y, x) on the head's working grid."""
+
+    aspects: Aspects
+    infarct: Infarct
+    old_infarct: OldInfarct
+    infarct_mask: BoolArray
+    old_infarct_mask: BoolArray
+    side_difference_hu: Float32Array
+
+
+def compare_sides(
+    head: Head, config: AsymmetryConfig | None = None, *, symptomatic_side: Side | None = None
+) -> AsymmetryResult:
+    """Return what differs between the two sides of a head.
+
+    ``symptomatic_side`` is the side of the brain whose ASPECTS is asked for; None scores the side with the greater
+    evidence.
+    """
+    config = config or AsymmetryConfig()
+    difference = side_difference(head, config)
+    clusters = _clusters(head, difference, config)
+    old = np.zeros(head.brain.shape, dtype=bool)
+    acute = np.zeros_like(old)
+    lesions: list[Lesion] = []
+    for cluster in clusters:
+        lesion = _described(cluster, head, config)
+        lesions.append(lesion)
+        (old if lesion.stage == "old" else acute)[cluster] = True
+    regions = tuple(_region(region, side, head, old, config) for side in SIDES for region in REGIONS)
+    recent = tuple(lesion for lesion in lesions if lesion.stage != "old")
+    past = tuple(lesion for lesion in lesions if lesion.stage == "old")
+    return AsymmetryResult(
+        aspects=score(regions, symptomatic_side=symptomatic_side, config=config),
+        infarct=Infarct(
+            method=METHOD,
+            volume_ml=sum(lesion.volume_ml for lesion in recent),
+            side=_side_of(recent),
+            lesions=recent,
+        ),
+        old_infarct=OldInfarct(volume_ml=sum(lesion.volume_ml for lesion in past), lesions=past),
+        infarct_mask=acute,
+        old_infarct_mask=old,
+        side_difference_hu=difference,
+    )
+
+
+def side_difference(head: Head, config: AsymmetryConfig) -> Float32Array:
+    """Return each voxel's HU less its mirror's (float32, (z, y, x)), smoothed in plane, 0 outside the brain.
+
+    Sulci are closed first: a sulcus on one side only is no lesion. Blood counts as brain, so that a bleed does not
+    make the healthy side look dark; ventricles of either side are left out.
+    """
+    sy, sx = head.geometry.pixel_spacing_mm_yx
+    ventricles = head.fluid | mirrored_mask(head.fluid, head.geometry, head.midplane)
+    valid = head.brain & mirrored_mask(head.brain, head.geometry, head.midplane) & ~_grown(ventricles, head, 2.0)
+    closed = [_sulci_closed(hu, head, config) for hu in (head.hu, head.mirrored_hu)]
+    raw = np.where(valid, closed[0] - closed[1], np.float32(0))
+    sigma = (0.0, config.cluster_smoothing_mm / sy, config.cluster_smoothing_mm / sx)
+    weight = ndimage.gaussian_filter(valid.astype(np.float32), sigma)
+    smooth = ndimage.gaussian_filter(raw, sigma) / np.maximum(weight, np.float32(0.05))
+    return np.where(valid, smooth, np.float32(0)).astype(np.float32)
+
+
+def score(regions: tuple[RegionFinding, ...], *, symptomatic_side: Side | None, config: AsymmetryConfig) -> Aspects:
+    """Return the ASPECTS of twenty judged regions: ten less the affected ones, per side.
+
+    The symptomatic side is scored if given, otherwise the one with the greater evidence (difference times volume over
+    its affected regions). A score is null where a region of the scored side cannot be judged.
+    """
+    by_side = {side: [finding for finding in regions if finding.side == side] for side in SIDES}
+    evidence = {side: sum(_evidence(finding, config) for finding in by_side[side]) for side in SIDES}
+    stronger: Side = "right" if evidence["right"] > evidence["left"] else "left"
+    scored: Side = symptomatic_side or stronger
+    affected = {side: sum(finding.affected is True for finding in by_side[side]) for side in SIDES}
+    unjudged = {side: sum(finding.affected is None for finding in by_side[side]) for side in SIDES}
+    points = {side: 10 - affected[side] if unjudged[side] == 0 else None for side in SIDES}
+    nothing = symptomatic_side is None and affected["left"] == affected["right"] == 0
+    return Aspects(
+        score=None if nothing and None in points.values() else points[scored],
+        score_min=10 - affected[scored] - unjudged[scored],
+        score_max=10 - affected[scored],
+        side="none" if nothing else scored,
+        side_rule="symptomatic" if symptomatic_side else "evidence",
+        left_score=points["left"],
+        right_score=points["right"],
+        method=METHOD,
+        regions=regions,
+    )
+
+
+def _evidence(finding: RegionFinding, config: AsymmetryConfig) -> float:
+    if not finding.affected or finding.mean_hu is None or finding.contralateral_mean_hu is None:
+        return 0.0
+    return max(finding.contralateral_mean_hu - finding.mean_hu, config.affected_hu) * finding.volume_ml
+
+
+def _region(region: Region, side: Side, head: Head, old: BoolArray, config: AsymmetryConfig) -> RegionFinding:
+    """Return one region against the same place on the other side; old lesions take no part."""
+    own = head.aspects_regions == region_label(region, side)
+    low, high = config.tissue_hu
+    paired = own & head.brain & ~old
+    for hu in (head.hu, head.mirrored_hu):
+        paired &= (hu > low) & (hu < high)
+    size_ml = volume_ml(own, head.geometry)
+    if not own.any() or paired.sum() < max(config.min_tissue_share * own.sum(), 20):
+        return RegionFinding(
+            region=region,
+            side=side,
+            affected=None,
+            probability=None,
+            volume_ml=size_ml,
+            mean_hu=None,
+            contralateral_mean_hu=None,
+            net_water_uptake_pct=None,
+            evaluable=False,
+        )
+    mean_hu = float(stats.trim_mean(head.hu[paired], config.trim))
+    other_hu = float(stats.trim_mean(head.mirrored_hu[paired], config.trim))
+    sy, sx = head.geometry.pixel_spacing_mm_yx
+    error_hu = np.sqrt(2) * head.noise.standard_error_hu(float(paired.sum() * sy * sx))
+    darker_hu = other_hu - mean_hu
+    return RegionFinding(
+        region=region,
+        side=side,
+        affected=bool(darker_hu >= max(config.affected_hu, config.noise_ratio * error_hu)),
+        probability=float(stats.norm.cdf((darker_hu - config.affected_hu) / max(error_hu, 0.1))),
+        volume_ml=size_ml,
+        mean_hu=mean_hu,
+        contralateral_mean_hu=other_hu,
+        net_water_uptake_pct=100 * darker_hu / other_hu,
+        evaluable=True,
+    )
+
+
+def _sulci_closed(hu: Float32Array, head: Head, config: AsymmetryConfig) -> Float32Array:
+    """Return ``hu`` slightly smoothed, clipped to fluid and blood, with what is darker and narrow filled."""
+    sy, sx = head.geometry.pixel_spacing_mm_yx
+    calm = ndimage.gaussian_filter(np.clip(hu, 0.0, config.tissue_hu[1]), (0.0, 1.0 / sy, 1.0 / sx))
+    reach = config.cluster_closing_mm
+    rows, columns = (np.arange(-int(reach / mm), int(reach / mm) + 1) * mm for mm in (sy, sx))
+    disk = np.hypot(rows[:, None], columns) <= reach
+    return np.asarray(ndimage.grey_closing(calm, footprint=disk[None]), dtype=np.float32)
+
+
+def _grown(mask: BoolArray, head: Head, reach_mm: float) -> BoolArray:
+    if not mask.any():
+        return mask
+    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=head.geometry.spacing_mm_zyx) <= reach_mm)
+
+
+def _clusters(head: Head, difference: Float32Array, config: AsymmetryConfig) -> list[BoolArray]:
+    """Return the connected dark clusters, largest first."""
+    spacing = head.geometry.spacing_mm_zyx
+    inner = ndimage.distance_transform_edt(head.brain, sampling=spacing) > config.cluster_rim_mm
+    inner &= np.abs(head.midplane.distance_mm(head.geometry)) > config.cluster_midline_mm
+    smoothing_area = 4 * np.pi * config.cluster_smoothing_mm**2
+    noise_hu = np.sqrt(2) * head.noise.standard_error_hu(smoothing_area)
+    dark = inner & (difference <= -max(config.cluster_hu, config.noise_ratio * noise_hu))
+    components, count = ndimage.label(dark)
+    voxels = np.bincount(components.ravel(), minlength=count + 1)[1:]
+    smallest = config.cluster_min_ml / head.geometry.slice_voxel_ml[0]
+    order = [index for index in np.argsort(-voxels, kind="stable") if voxels[index] >= smallest]
+    return [components == index + 1 for index in order]
+
+
+def _described(cluster: BoolArray, head: Head, config: AsymmetryConfig) -> Lesion:
+    distance = head.midplane.distance_mm(head.geometry)[cluster]
+    mean_hu = float(stats.trim_mean(head.hu[cluster], config.trim))
+    other_hu = float(stats.trim_mean(head.mirrored_hu[cluster], config.trim))
+    stage: Stage = "old" if float(np.median(head.hu[cluster])) < config.old_hu else "undetermined"
+    size_ml = volume_ml(cluster, head.geometry)
+    centre = centroid_mm(cluster, head.geometry)
+    side: Side = "left" if float(np.median(distance)) > 0 else "right"
+    return Lesion(
+        volume_ml=size_ml,
+        side=side,
+        centroid_lps_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
+        territories=_territories(head.territories[cluster]),
+        mean_hu=mean_hu,
+        net_water_uptake_pct=100 * (other_hu - mean_hu) / other_hu if other_hu > 0 else None,
+        stage=stage,
+        probability=None,
+    )
+
+
+def _territories(labels: LabelArray) -> tuple[Territory, ...]:
+    """Return the territories that hold at least a tenth of the labelled voxels, largest share first."""
+    counts = {name: int((labels == value).sum()) for name, value in TERRITORY_LABELS.items()}
+    total = max(sum(counts.values()), 1)
+    kept = [name for name, count in counts.items() if count / total >= 0.1]
+    return tuple(sorted(kept, key=lambda name: -counts[name]))
+
+
+def _side_of(lesions: tuple[Lesion, ...]) -> Literal["left", "right", "both", "none"]:
+    """Return the side that holds nearly all of the lesions' volume."""
+    if not lesions:
+        return "none"
+    total_ml = sum(lesion.volume_ml for lesion in lesions)
+    left_share = sum(lesion.volume_ml for lesion in lesions if lesion.side == "left") / total_ml
+    if left_share >= ONE_SIDED_SHARE:
+        return "left"
+    return "right" if left_share <= 1 - ONE_SIDED_SHARE else "both"

@@ -1,0 +1,165 @@
+import pytest
+from synthetic_head import FLAGS, CaseMaker, make_aspects, make_findings
+
+from infarct.anatomy import REGIONS
+from infarct.findings import Agreement, FollowupInfarct, Quality, Weights
+from infarct.types import Flag
+from infarct.writers import wording
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "text"),
+    [(None, 1, "–"), (3.14, 1, "3.1"), (-2.05, 1, "−2.0"), (-0.04, 1, "0.0"), (12.6, 0, "13"), (-1e-9, 2, "0.00")],
+)
+def test_number(value: float | None, decimals: int, text: str) -> None:
+    assert wording.number(value, decimals) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "–"), (2.0, "+2.0"), (-2.0, "−2.0"), (0.01, "0.0"), (-0.01, "0.0")])
+def test_signed(value: float | None, text: str) -> None:
+    assert wording.signed(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "–"), (0.0, "0.0 ml"), (0.01, "< 0.1 ml"), (12.34, "12.3 ml")])
+def test_millilitres(value: float | None, text: str) -> None:
+    assert wording.millilitres(value) == text.replace(" ", wording.NO_BREAK)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (0.0, "0 %"), (1.0, "100 %"), (0.004, "< 1 %"), (0.999, "> 99 %"), (0.501, "50 %"), (0.99, "99 %")],
+)
+def test_percent(value: float | None, text: str) -> None:
+    assert wording.percent(value) == text.replace(" ", wording.NO_BREAK)
+
+
+@pytest.mark.parametrize(("names", "text"), [([], ""), (["C"], "C"), (["C", "I"], "C and I"), ("CIL", "C, I and L")])
+def test_listed(names: list[str], text: str) -> None:
+    assert wording.listed(names) == text
+
+
+@pytest.mark.parametrize(
+    ("severities", "level"),
+    [
+        ((), "ok"),
+        (("info",), "info"),
+        (("info", "warning"), "warning"),
+        (("warning", "critical", "info"), "critical"),
+    ],
+)
+def test_the_banner_follows_the_gravest_flag(severities: tuple[str, ...], level: str) -> None:
+    flags = tuple(Flag("code", severity, "Message.") for severity in severities)  # type: ignore[arg-type]
+    findings = make_findings(quality=Quality(verdict="flagged" if flags else "ok", flags=flags))
+    assert wording.banner(findings).level == level
+
+
+def test_the_banner_counts_flags_in_words() -> None:
+    findings = make_findings(quality=Quality(verdict="flagged", flags=FLAGS))
+    assert wording.banner(findings).text == "Quality: 1 critical flag, 2 warnings and 1 note, listed here."
+
+
+def test_a_flagged_verdict_without_flags_is_never_called_good() -> None:
+    assert wording.banner(make_findings(quality=Quality(verdict="flagged", flags=()))).level == "warning"
+
+
+def test_suspected_bleeding_outweighs_clean_flags(case: CaseMaker) -> None:
+    banner = wording.banner(case("bleeding")[1].findings)
+    assert (banner.level, banner.title) == ("critical", "Bleeding suspected")
+    assert "not valid for reperfusion" in banner.text
+
+
+def test_flags_stand_in_order_of_severity_and_keep_their_own_order() -> None:
+    findings = make_findings(quality=Quality(verdict="flagged", flags=FLAGS))
+    codes = [flag.code for flag in wording.flags_by_severity(findings)]
+    assert codes == ["registration_poor", "gantry_tilt", "uneven_spacing", "late_note"]
+
+
+def test_region_rows_hold_right_and_left_in_order() -> None:
+    rows = wording.region_rows(make_aspects())
+    assert [row.region for row in rows] == list(REGIONS)
+    insula = rows[1]
+    assert insula.right is not None
+    assert insula.left is not None
+    assert (insula.right.finding, insula.left.finding) == ("not affected", "affected")
+    assert (insula.left.mean_hu, insula.left.opposite_hu, insula.left.probability) == (
+        "28.1",
+        "34.2",
+        f"97{wording.NO_BREAK}%",
+    )
+
+
+def test_a_difference_is_that_of_the_printed_numbers() -> None:
+    row = wording.region_rows(make_aspects())[1]  # 28.14 and 34.16: 6.02, printed as 28.1 and 34.2
+    assert row.left is not None
+    assert row.left.difference_hu == "−6.1"
+
+
+def test_a_side_that_was_not_looked_at_is_told_apart() -> None:
+    regions = tuple(r for r in make_aspects().regions if r.side == "left")
+    assert wording.region_rows(make_aspects(regions=regions))[0].right is None
+
+
+def test_affected_regions_are_listed_by_side() -> None:
+    assert wording.regions_with(make_aspects(), "affected") == "left I, L, M2 and M5"
+    assert wording.regions_with(make_aspects(), "affected", sides=("right",)) == ""
+
+
+def test_the_reason_for_no_score_names_the_regions(case: CaseMaker) -> None:
+    aspects = case("unscored")[1].findings.aspects
+    assert aspects is not None
+    assert wording.aspects_reason(aspects) == "Cannot be judged: left M4 and M6."
+    ranged = aspects.model_copy(update={"score": 6})
+    assert wording.aspects_reason(ranged).startswith("Possible range 4 to 6 because")
+    assert wording.aspects_reason(make_aspects()) == ""
+
+
+@pytest.mark.parametrize(
+    ("side", "rule", "words"),
+    [
+        ("left", "symptomatic", "Scored side: left (the symptomatic side, as given)."),
+        ("right", "min", "Scored side: right (the lower of the two sides)."),
+        ("none", "evidence", "No side stands out"),
+        ("both", "evidence", "Both sides are affected"),
+    ],
+)
+def test_the_scored_side_and_its_rule(side: str, rule: str, words: str) -> None:
+    assert wording.side_sentence(make_aspects(side=side, side_rule=rule)).startswith(words)
+
+
+def test_probabilities_say_what_they_rest_on() -> None:
+    weights = (Weights(system="aspects", name="a", sha256="00", calibrated_on="phantoms"),)
+    provenance = make_findings().provenance.model_copy(update={"weights": weights})
+    learned = make_findings(provenance=provenance)
+    assert wording.probability_note(learned, "aspects") == "Probabilities are calibrated on phantoms."
+    assert "not calibrated on patients" in wording.probability_note(learned, "asymmetry")
+    assert wording.probability_note(make_findings(), "aspects") == ""
+    assert "not a trained model" in wording.method_sentence("asymmetry")
+
+
+def test_volumes_of_every_section_are_listed() -> None:
+    late = FollowupInfarct(
+        method="volumetry", volume_ml=50, without_blood_ml=45, severe_ml=30, intermediate_ml=10, subtle_ml=5,
+        hemorrhage_ml=5, growth_ml=7.5, midline_shift_mm=2.5,
+    )  # fmt: skip
+    agreement = Agreement(sides={"segment": "left"}, volumes_ml={"segment": 12.0}, overlap_dice={})
+    rows = wording.volume_rows(make_findings(followup_infarct=late, agreement=agreement))
+    told = {row.what: row.volume.replace(wording.NO_BREAK, " ") for row in rows}
+    assert told["Follow-up infarct without blood"] == "45.0 ml"
+    assert told["Growth since the scan before"] == "+7.5 ml"
+    assert told["Midline shift"] == "2.5 mm"
+    assert told["Infarct by segment"] == "12.0 ml"
+    assert wording.volume_rows(make_findings()) == ()
+
+
+def test_scan_facts_tell_uneven_spacing() -> None:
+    findings = make_findings()
+    assert dict(wording.scan_facts(findings))["Slice spacing"] == "6.00 mm"
+    scan = findings.scan.model_copy(update={"slice_positions_mm": (0.0, 4.0, 11.0)})
+    uneven = dict(wording.scan_facts(findings.model_copy(update={"scan": scan})))
+    assert uneven["Slice spacing"] == "6.00 mm, uneven: 4.00 to 7.00 mm"
+    assert uneven["Covered"] == "11 mm from first to last slice"
+
+
+def test_what_did_not_run_is_named(case: CaseMaker) -> None:
+    assert wording.not_run(case("lesion")[1].findings) == ""
+    assert wording.not_run(make_findings()) == "Not run on this scan: bleeding detection, ASPECTS and infarct search."
