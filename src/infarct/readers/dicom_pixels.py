@@ -10,7 +10,7 @@ from pydicom.uid import UID
 
 from infarct.errors import UnreadableInput
 from infarct.readers.dicom_image import PixelFormat, PixelStore
-from infarct.readers.foreign import foreign, silent_stderr
+from infarct.readers.foreign import captured_stderr, foreign
 
 StoredArray = npt.NDArray[np.int16] | npt.NDArray[np.uint16]
 _NATIVE = {"1.2.840.10008.1.2": "<", "1.2.840.10008.1.2.1": "<", "1.2.840.10008.1.2.2": ">"}
@@ -78,8 +78,10 @@ def _decompressed(store: PixelStore) -> npt.NDArray[Any]:
         else:
             encapsulated = store.inflated[store.offset :]
         decoder: Any = get_decoder(UID(store.transfer_syntax))  # its options are typed as one kind for all
-        with silent_stderr():
+        with captured_stderr() as complained:
             array, _ = decoder.as_array(encapsulated, raw=True, decoding_plugin=plugin, **_options(store))
+        if complained():  # the JPEG libraries print what they find corrupt, and decode on
+            raise UnreadableInput("the compressed pixel data of an image are damaged; copy the series again")
         return np.asarray(array).reshape(store.frames, fmt.rows, fmt.columns)
 
 

@@ -7,8 +7,9 @@ nibabel, zlib and the file system goes through `foreign`, so that errors of our 
 import logging
 import os
 import sys
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from infarct.errors import InfarctError, UnreadableInput
@@ -34,11 +35,11 @@ def foreign(refusal: str) -> Iterator[None]:
 def quiet() -> Iterator[None]:
     """Silence the loggers and warnings of the parsers for the time of the block."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
-    before = [logger.propagate for logger in loggers]
+    before = [(logger.propagate, logger.handlers) for logger in loggers]
     nowhere = logging.NullHandler()
     for logger in loggers:  # their children log through them
         logger.propagate = False
-        logger.addHandler(nowhere)
+        logger.handlers = [nowhere]  # nibabel brings a handler of its own
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
@@ -46,21 +47,24 @@ def quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", module=r"(pydicom|nibabel)(\.|$)")
             yield
     finally:
-        for logger, propagate in zip(loggers, before, strict=True):
-            logger.propagate = propagate
-            logger.removeHandler(nowhere)
+        for logger, (propagate, handlers) in zip(loggers, before, strict=True):
+            logger.propagate, logger.handlers = propagate, handlers
 
 
 @contextmanager
-def silent_stderr() -> Iterator[None]:
-    """Discard what C libraries write to the process's stderr during the block; Python's own stream is flushed first."""
+def captured_stderr() -> Iterator[Callable[[], bool]]:
+    """Keep what C libraries write to the process's stderr during the block from being shown.
+
+    Gives a function that tells, after the block, whether anything was written.
+    """
     sys.stderr.flush()
-    saved = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
+    complained = False
+    with tempfile.TemporaryFile() as sink:
+        saved = os.dup(2)
+        try:
+            os.dup2(sink.fileno(), 2)
+            yield lambda: complained
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            complained = os.fstat(sink.fileno()).st_size > 0

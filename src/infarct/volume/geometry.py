@@ -171,6 +171,12 @@ class Geometry:
         rows, columns = offset @ self.y_direction / sy, offset @ self.x_direction / sx
         return np.stack([slice_index, rows, columns], axis=-1)
 
+    def in_plane_index(self, slices: int | npt.NDArray[np.intp], world_mm: Float64Array) -> Float64Array:
+        """Return fractional row and column (..., 2) of LPS positions carried along the normal onto whole slices."""
+        offset = world_mm - self.origins_mm[slices]
+        sy, sx = self.pixel_spacing_mm_yx
+        return np.stack([offset @ self.y_direction / sy, offset @ self.x_direction / sx], axis=-1)
+
     def _origin_at(self, slice_index: npt.ArrayLike) -> Float64Array:
         k = np.asarray(slice_index, dtype=np.float64)
         count = len(self.origins_mm)

@@ -1,4 +1,8 @@
-"""Resampling in millimetres between any two geometries, tilted and uneven ones included."""
+"""Resampling in millimetres between any two geometries, tilted and uneven ones included.
+
+Between two slices values are interpolated along the slice normal, the shortest way: in a tilted stack the same row of
+two slices lies at two places, and going along the rows would smear anatomy by the tilt.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -74,25 +78,34 @@ def _sampled_parallel(
 ) -> Float32Array:
     """Sample where both grids share their axes: slices, rows and columns are then interpolated one by one."""
     out = np.full(target.shape_zyx, fill, dtype=np.float32)
-    depth, rows, columns = source.shape_zyx
+    last = (target.size_yx[0] - 1, target.size_yx[1] - 1)
     for k in range(target.shape_zyx[0]):
-        first, last = source.world_to_index(
-            target.index_to_world([(k, 0, 0), (k, target.size_yx[0] - 1, target.size_yx[1] - 1)])
-        )
-        if not -0.5 <= first[0] <= depth - 0.5:
+        corners = target.index_to_world([(k, 0, 0), (k, *last)])
+        slice_index = source.world_to_index(corners[0])[:1]
+        if not -0.5 <= slice_index[0] <= len(array) - 0.5:
             continue
-        below, above, part = _neighbours(np.array([first[0]]), depth, order)
-        plane = array[below[0]] * (1 - part[0]) + array[above[0]] * part[0] if order else array[below[0]]
-        for axis, count in ((0, rows), (1, columns)):
-            position = np.linspace(first[axis + 1], last[axis + 1], target.size_yx[axis])
-            inside = (position >= -0.5) & (position <= count - 0.5)
-            below, above, part = _neighbours(position, count, order)
-            weight = part[:, None] if axis == 0 else part
-            plane = plane.take(below, axis) * (1 - weight) + plane.take(above, axis) * weight
-            keep_shape = inside[:, None] if axis == 0 else inside
-            plane = np.where(keep_shape, plane, np.float32(fill))
+        below, above, part = (neighbour[0] for neighbour in _neighbours(slice_index, len(array), order))
+        plane = _plane_parallel(array[below], source.in_plane_index(below, corners), target, order, fill)
+        if part > 0:
+            upper = _plane_parallel(array[above], source.in_plane_index(above, corners), target, order, fill)
+            plane = plane * (1 - part) + upper * part
         out[k] = plane
     return out
+
+
+def _plane_parallel(
+    plane: Float32Array | LabelArray, corners: Float64Array, target: Geometry, order: int, fill: float
+) -> Float32Array:
+    """Return one source slice at the target's rows and columns, whose first and last lie at the ``corners``."""
+    for axis, count in enumerate(plane.shape):
+        position = np.linspace(corners[0, axis], corners[1, axis], target.size_yx[axis])
+        inside = (position >= -0.5) & (position <= count - 0.5)
+        below, above, part = _neighbours(position, count, order)
+        if axis == 0:
+            inside, part = inside[:, None], part[:, None]
+        plane = plane.take(below, axis) * (1 - part) + plane.take(above, axis) * part
+        plane = np.where(inside, plane, np.float32(fill))
+    return plane.astype(np.float32)
 
 
 def _neighbours(
@@ -113,27 +126,34 @@ def _sampled_freely(
     order: int,
     fill: float,
 ) -> Float32Array:
+    """Sample through any affine map, slice by slice of the target."""
     rows, columns = np.meshgrid(*(np.arange(n, dtype=np.float64) for n in target.size_yx), indexing="ij")
     out = np.full(target.shape_zyx, fill, dtype=np.float32)
-    limits = np.array(source.shape_zyx)[:, None, None] - 0.5
     for k in range(target.shape_zyx[0]):
-        index = _source_index(matrix, source, target, k, rows, columns)
-        inside = ((index >= -0.5) & (index <= limits)).all(axis=0)
-        if inside.any():
-            out[k][inside] = ndimage.map_coordinates(array, index[:, inside], order=order, mode="nearest")
+        corner, down, right = target.index_to_world([(k, 0, 0), (k, 1, 0), (k, 0, 1)]) @ matrix[:3, :3].T
+        world = corner + matrix[:3, 3] + rows[..., None] * (down - corner) + columns[..., None] * (right - corner)
+        index = source.world_to_index(world)
+        in_reach = (index[..., 0] >= -0.5) & (index[..., 0] <= len(array) - 0.5)
+        if not in_reach.any():
+            continue
+        if source.is_upright:
+            out[k][in_reach] = _looked_up(array, index[in_reach], order, fill)
+            continue
+        below, above, part = _neighbours(index[in_reach][:, 0], len(array), order)
+        values = _looked_up(array, _on_slice(source, below, world[in_reach]), order, fill)
+        upper = _looked_up(array, _on_slice(source, above, world[in_reach]), order, fill)
+        out[k][in_reach] = np.where(part > 0, values * (1 - part) + upper * part, values)
     return out
 
 
-def _source_index(
-    matrix: Float64Array,
-    source: Geometry,
-    target: Geometry,
-    k: int,
-    rows: Float64Array,
-    columns: Float64Array,
-) -> Float64Array:
-    """Return the source indices (3, rows, columns) of one target slice."""
-    corner, down, right = target.index_to_world([(k, 0, 0), (k, 1, 0), (k, 0, 1)]) @ matrix[:3, :3].T
-    corner_world = corner + matrix[:3, 3]
-    world = corner_world + rows[..., None] * (down - corner) + columns[..., None] * (right - corner)
-    return np.moveaxis(source.world_to_index(world), -1, 0)
+def _on_slice(source: Geometry, slices: npt.NDArray[np.intp], world: Float64Array) -> Float64Array:
+    """Return the index (..., 3) of world points carried along the normal onto ``slices``."""
+    return np.concatenate([slices[..., None], source.in_plane_index(slices, world)], axis=-1)
+
+
+def _looked_up(array: Float32Array | LabelArray, index: Float64Array, order: int, fill: float) -> Float32Array:
+    """Return the values at fractional indices (n, 3); ``fill`` beyond half a voxel outside the outermost ones."""
+    inside = ((index >= -0.5) & (index <= np.array(array.shape) - 0.5)).all(axis=-1)
+    values = np.full(len(index), fill, dtype=np.float32)
+    values[inside] = ndimage.map_coordinates(array, index[inside].T, order=order, mode="nearest")
+    return values

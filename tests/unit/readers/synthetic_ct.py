@@ -83,7 +83,7 @@ def _dataset(series: Series, k: int) -> Dataset:
     ds.ImagePositionPatient = [round(float(v), 4) for v in series.origins[k]]
     ds.ImageOrientationPatient = [round(float(v), 6) for v in series.orientation]
     ds.PixelSpacing = [float(v) for v in series.pixel_mm]
-    slope, intercept = np.broadcast_to(series.slope, len(series.hu))[k], np.broadcast_to(series.intercept, 99)[k]
+    slope, intercept = (float(np.broadcast_to(value, len(series.hu))[k]) for value in (series.slope, series.intercept))
     ds.RescaleSlope, ds.RescaleIntercept = float(slope), float(intercept)
     set_pixels(ds, np.round((series.hu[k] - intercept) / slope), signed=series.signed, bits=series.bits)
     if series.edit:

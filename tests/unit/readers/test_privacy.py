@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
-from synthetic_ct import Series, recoded, write_series
+from synthetic_ct import Series, fake_head, recoded, write_nifti, write_series
 
 from infarct.errors import Refusal
 from infarct.readers import read_scan
@@ -87,3 +87,15 @@ def test_a_refusal_names_nobody_and_the_parsers_stay_silent(
         assert CANARY not in text
         assert str(tmp_path) not in text
     assert err == ""
+
+
+def test_the_nifti_parser_stays_silent(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = write_nifti(tmp_path / f"{CANARY}.nii", fake_head())
+    content = bytearray(path.read_bytes())
+    content[252:256] = b"\x99\x00\x99\x00"
+    content[148:156] = CANARY[:8].encode()
+    path.write_bytes(content)
+    scan = read_scan(path)
+    assert "orientation_conflict" in {flag.code for flag in scan.flags}
+    assert CANARY[:8] not in repr((scan.source, scan.flags, scan.acquisition))
+    assert capfd.readouterr() == ("", "")

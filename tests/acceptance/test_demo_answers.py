@@ -1,0 +1,61 @@
+"""The demo phantom's truth against what the asymmetry baseline answers."""
+
+import numpy as np
+import pytest
+
+from infarct.findings import Analysis
+from infarct.phantom import DemoPatient, DemoSetup, make_demo_patient
+from infarct.pipeline import analyze
+
+LESION_SEEDS = range(6)
+HEALTHY_SEEDS = range(100, 110)
+
+
+def answer(seed: int, *, healthy: bool) -> tuple[DemoPatient, Analysis]:
+    patient = make_demo_patient(seed, DemoSetup(pixel_spacing_mm=0.9, healthy=healthy))
+    return patient, analyze(patient.scan)
+
+
+@pytest.mark.parametrize("seed", LESION_SEEDS)
+def test_side_and_most_regions_of_the_lesion_are_found(seed: int) -> None:
+    patient, analysis = answer(seed, healthy=False)
+    aspects, infarct, truth = analysis.findings.aspects, analysis.findings.infarct, patient.truth
+    assert aspects is not None
+    assert infarct is not None
+    assert aspects.side == infarct.lesions[0].side == truth.side
+    found = {region.region for region in aspects.regions if region.affected and region.side == truth.side}
+    assert len(found & set(truth.affected_regions)) > len(truth.affected_regions) / 2
+    assert not [region for region in aspects.regions if region.affected and region.side != truth.side]
+    assert analysis.findings.quality.verdict == "ok"
+
+
+def test_found_voxels_lie_in_the_true_lesion() -> None:
+    patient, analysis = answer(3, healthy=False)
+    found, true = analysis.maps.infarct, patient.truth.infarct
+    assert found is not None
+    assert (found & true).sum() > 0.8 * found.sum()
+    slices = np.flatnonzero(found.any(axis=(1, 2)))
+    assert set(slices) <= set(np.flatnonzero(true.any(axis=(1, 2))))
+
+
+@pytest.mark.slow
+def test_healthy_demos_score_ten() -> None:
+    scores = []
+    for seed in HEALTHY_SEEDS:
+        _, analysis = answer(seed, healthy=True)
+        assert analysis.findings.aspects is not None
+        scores.append(analysis.findings.aspects.score)
+    assert scores.count(10) >= 9
+
+
+def test_a_healthy_demo_scores_ten() -> None:
+    _, analysis = answer(HEALTHY_SEEDS[0], healthy=True)
+    assert analysis.findings.aspects is not None
+    assert analysis.findings.aspects.score == 10
+    assert analysis.findings.aspects.side == "none"
+
+
+def test_same_patient_same_findings() -> None:
+    _, first = answer(1, healthy=False)
+    _, second = answer(1, healthy=False)
+    assert first.findings.model_copy(update={"timings_s": {}}) == second.findings.model_copy(update={"timings_s": {}})

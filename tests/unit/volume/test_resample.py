@@ -1,0 +1,178 @@
+"""Resampling against what can be worked out by hand: ramps, shifts, edges, noise."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from infarct.volume import Geometry, resample, resample_labels, resample_mask
+from infarct.volume.resample import _sampled_freely, _sampled_parallel
+
+SLOPE, LEVEL = np.array([0.7, -1.3, 0.4]), 25.0
+
+
+def turned(
+    angles_deg: tuple[float, float, float], shape: tuple[int, int, int], spacing: tuple[float, float, float]
+) -> Geometry:
+    """A grid about the world's origin, turned about its centre."""
+    axes = Rotation.from_euler("xyz", angles_deg, degrees=True).as_matrix()
+    half = (np.array(shape) - 1) * spacing / 2
+    return Geometry.regular(shape, spacing, origin_mm=-axes @ half[::-1], directions=axes)
+
+
+def leaning(geometry: Geometry, shear: float, positions_mm: np.ndarray) -> Geometry:
+    """The grid with its slices at other positions, each shifted along y by a share of its position."""
+    origins = geometry.origins_mm[0] + positions_mm[:, None] * (geometry.normal + shear * geometry.y_direction)
+    return Geometry(origins, geometry.x_direction, geometry.y_direction, geometry.pixel_spacing_mm_yx, geometry.size_yx)
+
+
+def ramp(geometry: Geometry) -> np.ndarray:
+    index = np.indices(geometry.shape_zyx).transpose(1, 2, 3, 0)
+    return (geometry.index_to_world(index) @ SLOPE + LEVEL).astype(np.float32)
+
+
+angle = st.floats(-60, 60)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.tuples(angle, angle, angle), st.tuples(angle, angle, angle), st.floats(-0.5, 0.5), st.booleans())
+def test_linear_ramps_are_exact_inside(first, second, shear: float, parallel: bool) -> None:
+    """Any oblique, sheared, uneven grid to any other: linear interpolation of a linear image is exact."""
+    positions = np.cumsum([0.0, 4, 4, 4, 4, 5.5, 7, 7, 7])
+    source = leaning(turned(first, (9, 24, 30), (5.0, 2.0, 1.5)), shear, positions)
+    target = turned(first if parallel else second, (6, 9, 8), (3.0, 1.1, 1.7))
+    got = resample(ramp(source), source, target, fill=np.nan)
+    index = source.world_to_index(target.index_to_world(np.indices(target.shape_zyx).transpose(1, 2, 3, 0)))
+    last = np.array(source.shape_zyx) - 1
+    inside = ((index >= 0) & (index <= last)).all(axis=-1)
+    np.testing.assert_allclose(got[inside], ramp(target)[inside], atol=2e-3)
+    outside = ((index < -0.501) | (index > last + 0.501)).any(axis=-1)
+    assert np.isnan(got[outside]).all()
+    assert np.isfinite(got[inside]).all()
+
+
+def test_ramp_is_exact_under_a_transform() -> None:
+    source, target = turned((0, 0, 0), (20, 30, 30), (3.0, 2.0, 2.0)), turned((5, 3, 2), (5, 6, 7), (2.0, 2.0, 2.0))
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("xyz", (10, 20, 30), degrees=True).as_matrix() * 1.1
+    matrix[:3, 3] = (3, -4, 5)
+    index = np.indices(target.shape_zyx).transpose(1, 2, 3, 0)
+    there = target.index_to_world(index) @ matrix[:3, :3].T + matrix[:3, 3]
+    got = resample(ramp(source), source, target, transform=matrix)
+    np.testing.assert_allclose(got, there @ SLOPE + LEVEL, atol=2e-3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.tuples(angle, angle, angle), st.floats(-0.4, 0.4))
+def test_parallel_path_equals_the_free_path(seed: int, angles, shear: float) -> None:
+    random = np.random.default_rng(seed)
+    base = turned(angles, (7, 11, 13), (5.0, 1.3, 0.9))
+    source = leaning(base, shear, np.cumsum(np.r_[0, random.uniform(2, 8, 6)]))
+    target = turned(angles, (9, 14, 12), tuple(random.uniform(0.7, 3, 3)))
+    values = random.normal(0, 100, source.shape_zyx).astype(np.float32)
+    fast = _sampled_parallel(values, source, target, order=1, fill=-1000)
+    free = _sampled_freely(values, source, target, np.eye(4), order=1, fill=-1000)
+    np.testing.assert_allclose(fast, free, atol=2e-3)
+    labels = random.integers(0, 21, source.shape_zyx).astype(np.uint8)
+    fast = _sampled_parallel(labels, source, target, order=0, fill=0)
+    free = _sampled_freely(labels, source, target, np.eye(4), order=0, fill=0)
+    assert np.array_equal(fast, free)
+
+
+def test_the_same_grid_gives_the_same_values() -> None:
+    source = turned((10, 20, 30), (4, 5, 6), (5.0, 3.0, 2.0))
+    values = np.random.default_rng(0).normal(size=source.shape_zyx).astype(np.float32)
+    np.testing.assert_allclose(resample(values, source, source), values, atol=1e-5)
+    np.testing.assert_allclose(resample(values, source, source, transform=np.eye(4)), values, atol=1e-5)
+    labels = np.random.default_rng(1).integers(0, 21, source.shape_zyx).astype(np.uint8)
+    assert np.array_equal(resample_labels(labels, source, source), labels)
+    assert np.array_equal(resample_labels(labels, source, source, transform=np.eye(4)), labels)
+    assert np.array_equal(resample_mask(labels > 9, source, source), labels > 9)
+
+
+@pytest.mark.parametrize("angles_deg", [(0.0, 0.0, 0.0), (10.0, -15.0, 25.0)])
+def test_masks_and_labels_survive_a_round_trip(angles_deg: tuple[float, float, float]) -> None:
+    """Onto a grid twice as fine, turned or not, and back."""
+    coarse, fine = turned((0, 0, 0), (12, 30, 30), (5.0, 2.0, 2.0)), turned(angles_deg, (70, 110, 110), (1.0, 1.0, 1.0))
+    index = np.indices(coarse.shape_zyx).transpose(1, 2, 3, 0)
+    world = coarse.index_to_world(index)
+    ball = np.linalg.norm(world, axis=-1) < 20
+    back = resample_mask(resample_mask(ball, coarse, fine), fine, coarse)
+    assert 2 * (back & ball).sum() / (back.sum() + ball.sum()) > 0.97
+    labels = np.where(ball, np.where(world[..., 0] > 0, 17, 4), 0).astype(np.uint8)
+    back = resample_labels(resample_labels(labels, coarse, fine), fine, coarse)
+    assert set(np.unique(back)) == {0, 4, 17}  # no label is made up between two others
+    assert (back == labels).mean() > 0.99
+
+
+@pytest.mark.parametrize("transform", [None, np.eye(4)])
+def test_edges_hold_for_half_a_voxel(transform: np.ndarray | None) -> None:
+    source = Geometry.regular((1, 1, 3), (1.0, 1.0, 2.0), origin_mm=(10.0, 0, 0))
+    values = np.array([[[5.0, 6.0, 7.0]]], dtype=np.float32)  # centres at 10, 12, 14 mm
+    for x, expected in ((8.9, -1000), (9.1, 5), (10, 5), (11, 5.5), (14, 7), (14.9, 7), (15.1, -1000)):
+        target = Geometry.regular((1, 1, 1), (1.0, 1.0, 1.0), origin_mm=(x, 0, 0))
+        assert resample(values, source, target, transform=transform)[0, 0, 0] == pytest.approx(expected)
+
+
+def test_outer_slices_hold_for_half_their_spacing() -> None:
+    source = Geometry(
+        np.array([(0, 0, z) for z in (0.0, 4, 11)]), np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), (1.0, 1.0), (1, 1)
+    )
+    values = np.array([5.0, 6.0, 7.0], dtype=np.float32).reshape(3, 1, 1)
+    for z, expected in ((-2.1, 99), (-1.9, 5), (2, 5.5), (7.5, 6.5), (14.4, 7), (14.6, 99)):
+        target = Geometry.regular((1, 1, 1), (1.0, 1.0, 1.0), origin_mm=(0, 0, z))
+        assert resample(values, source, target, fill=99.0)[0, 0, 0] == pytest.approx(expected)
+
+
+def test_fill_stands_outside() -> None:
+    source = Geometry.regular((2, 2, 2), (1.0, 1.0, 1.0))
+    far = Geometry.regular((2, 2, 2), (1.0, 1.0, 1.0), origin_mm=(50.0, 0, 0))
+    ones = np.ones((2, 2, 2), dtype=np.float32)
+    assert (resample(ones, source, far) == -1000).all()
+    assert np.isnan(resample(ones, source, far, fill=np.nan)).all()
+    assert (resample_labels(ones.astype(np.uint8), source, far) == 0).all()
+    assert not resample_mask(ones > 0, source, far).any()
+
+
+def test_transform_goes_from_target_to_source() -> None:
+    """A bright voxel at x = 8 mm: the target that looks 4 mm farther to the left sees it at its x = 4 mm."""
+    geometry = Geometry.regular((3, 5, 7), (5.0, 3.0, 2.0))
+    bright = np.zeros(geometry.shape_zyx, dtype=np.float32)
+    bright[1, 2, 4] = 100
+    matrix = np.eye(4)
+    matrix[0, 3] = 4.0
+    got = resample(bright, geometry, geometry, transform=matrix)
+    assert np.argwhere(got > 50).tolist() == [[1, 2, 2]]
+    assert got[1, 2, 2] == pytest.approx(100)
+    assert np.argwhere(resample_mask(bright > 50, geometry, geometry, transform=matrix)).tolist() == [[1, 2, 2]]
+    labels = (bright / 50).astype(np.uint8)
+    assert np.argwhere(resample_labels(labels, geometry, geometry, transform=matrix)).tolist() == [[1, 2, 2]]
+
+
+def test_antialias_lowers_noise_as_averaging_would() -> None:
+    source = Geometry.regular((20, 150, 150), (1.0, 0.5, 0.5))
+    noise = np.random.default_rng(0).normal(0, 10, source.shape_zyx).astype(np.float32)
+    target = source.regridded((4.0, 2.0, 2.0))
+    inner = (slice(1, -1), slice(3, -3), slice(3, -3))
+    smooth = resample(noise, source, target, antialias=True)[inner].std()
+    assert smooth == pytest.approx(10 / np.sqrt(4 * 4 * 4), rel=0.3)
+    assert resample(noise, source, target)[inner].std() > 2 * smooth
+
+
+def test_antialias_keeps_means_and_leaves_finer_grids_alone() -> None:
+    source = turned((0, 0, 0), (10, 40, 40), (5.0, 1.0, 1.0))
+    coarse, fine = source.regridded((5.0, 3.0, 3.0)), source.regridded((2.5, 0.5, 0.5))
+    values = ramp(source)
+    inner = (slice(None), slice(4, -4), slice(4, -4))
+    np.testing.assert_allclose(resample(values, source, coarse, antialias=True)[inner], ramp(coarse)[inner], atol=2e-3)
+    assert np.array_equal(resample(values, source, fine, antialias=True), resample(values, source, fine))
+
+
+@pytest.mark.parametrize("call", [resample, resample_labels, resample_mask])
+def test_an_array_that_does_not_fit_is_refused(call) -> None:
+    geometry = Geometry.regular((3, 4, 5), (1.0, 1.0, 1.0))
+    with pytest.raises(ValueError, match="does not fit"):
+        call(np.zeros((3, 5, 4), dtype=np.uint8), geometry, geometry)
+    with pytest.raises(ValueError, match="does not fit"):
+        call(np.zeros((3, 5, 4), dtype=np.uint8), geometry, geometry, transform=np.eye(4))
