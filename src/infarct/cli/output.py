@@ -8,13 +8,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infarct.errors import BadRequest
-from infarct.findings import Analysis
-from infarct.volume import Scan
+
+if TYPE_CHECKING:
+    from infarct.findings import Analysis
+    from infarct.volume import Scan
 
 
 def check_output(folder: Path) -> None:
@@ -28,7 +31,7 @@ def check_output(folder: Path) -> None:
         raise BadRequest("the output folder cannot be made there; choose a place that can be written")
 
 
-def write_results(scan: Scan, analysis: Analysis, folder: Path) -> Path:
+def write_results(scan: "Scan", analysis: "Analysis", folder: Path) -> Path:
     """Write all results into ``folder`` at once, and return the path of the report.
 
     They are written into a temporary folder beside it, which then takes its name: a run that fails leaves nothing.

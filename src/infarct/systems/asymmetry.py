@@ -28,7 +28,8 @@ class AsymmetryConfig:
     """Numbers of the baseline; saved with every result.
 
     ``affected_hu`` and ``noise_ratio``: a region counts as affected when it is darker than its mirror image by this
-    much and by this many standard errors. ``tissue_hu``: what counts as brain, between CSF and blood.
+    much and by this many standard errors. ``normal_variation_hu``: how much normal sides differ (SD, our guess), which
+    keeps the probability from being more certain than anatomy allows. ``tissue_hu``: what counts as brain, between CSF and blood.
     ``min_tissue_share``: part of a region that must be brain on both sides for it to be judged. ``trim``: share of
     voxels cut from each end of a robust mean. The ``cluster_*`` fields are those of the whole-brain map: smoothing,
     closing of sulci, darkness, smallest volume, and distances kept from the skull and from the midline.
@@ -37,6 +38,7 @@ class AsymmetryConfig:
 
     affected_hu: float = 2.0
     noise_ratio: float = 3.0
+    normal_variation_hu: float = 1.0
     tissue_hu: tuple[float, float] = (15.0, 55.0)
     min_tissue_share: float = 0.3
     trim: float = 0.2
@@ -176,7 +178,9 @@ def _region(region: Region, side: Side, head: Head, old: BoolArray, config: Asym
         region=region,
         side=side,
         affected=bool(darker_hu >= max(config.affected_hu, config.noise_ratio * error_hu)),
-        probability=float(stats.norm.cdf((darker_hu - config.affected_hu) / max(error_hu, 0.1))),
+        probability=float(
+            stats.norm.cdf((darker_hu - config.affected_hu) / np.hypot(error_hu, config.normal_variation_hu))
+        ),
         volume_ml=size_ml,
         mean_hu=mean_hu,
         contralateral_mean_hu=other_hu,
