@@ -1,9 +1,5 @@
-"""The readers on a real tilted, uneven GE head CT: headers, dcm2niix and speed of reading.
+"""The readers on a real tilted, uneven GE head CT: headers, dcm2niix and speed of reading."""
 
-The folder with the data is named by the environment variable INFARCT_REAL_DATA; it holds ``ge_tilt_dicom``.
-"""
-
-import os
 import subprocess
 from pathlib import Path
 
@@ -19,17 +15,6 @@ from infarct.volume import Geometry, Scan, resample
 
 pytestmark = pytest.mark.real
 TOLERANCE_MM = 0.5
-
-
-@pytest.fixture(scope="module")
-def folder() -> Path:
-    named = os.environ.get("INFARCT_REAL_DATA")
-    if not named:
-        pytest.fail("set INFARCT_REAL_DATA to the folder that holds ge_tilt_dicom")
-    path = Path(named) / "ge_tilt_dicom"
-    if not path.is_dir():
-        pytest.fail("INFARCT_REAL_DATA holds no folder ge_tilt_dicom")
-    return path
 
 
 @pytest.fixture(scope="module")
