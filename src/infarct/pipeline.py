@@ -37,6 +37,7 @@ from infarct.preprocess.quality import (
     hemorrhage_flag,
     hyperdense_mask,
     scan_flags,
+    unique_flags,
 )
 from infarct.systems.asymmetry import AsymmetryConfig, AsymmetryResult, compare_sides
 from infarct.types import BoolArray, Flag, Float32Array
@@ -88,7 +89,7 @@ def analyze(scan: Scan, request: Request | None = None, clock: Clock | None = No
     with clock.step("quality"):
         blood = hyperdense_mask(head)
         blood_ml = volume_ml(blood, head.geometry)
-        flags = (*scan_flags(scan), *head_flags(scan, head), *_answer_flags(sides, blood_ml, request))
+        flags = unique_flags((*scan_flags(scan), *head_flags(scan, head), *_answer_flags(sides, blood_ml, request)))
     with clock.step("maps"):
         maps = _maps(scan, head, sides, blood)
     findings = Findings(
@@ -174,10 +175,8 @@ def _answer_flags(sides: AsymmetryResult, blood_ml: float, request: Request) -> 
 
 
 def _quality(flags: tuple[Flag, ...]) -> Quality:
-    order = {"critical": 0, "warning": 1, "info": 2}
-    sorted_flags = tuple(sorted(flags, key=lambda flag: order[flag.severity]))
     doubtful = any(flag.severity != "info" for flag in flags)
-    return Quality(verdict="flagged" if doubtful else "ok", flags=sorted_flags)
+    return Quality(verdict="flagged" if doubtful else "ok", flags=flags)
 
 
 def _maps(scan: Scan, head: Head, sides: AsymmetryResult, blood: BoolArray) -> Maps:

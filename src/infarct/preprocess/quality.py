@@ -33,13 +33,14 @@ SKULL_REACH_MM: Final = 16.0
 ADULT_YEARS: Final = 18
 MIDLINE_OFF_DEG: Final = 5.0
 MIDLINE_OFF_MM: Final = 6.0
+_GRAVITY: Final = {"critical": 0, "warning": 1, "info": 2}
 STREAK_RATIO: Final = 1.6
 """Noise of the worst tenth of slices against the median slice."""
 
 
 def scan_flags(scan: Scan) -> tuple[Flag, ...]:
     """Return the flags that need no anatomy: geometry and acquisition, with those of the reader first."""
-    geometry, acquisition = scan.geometry, scan.acquisition
+    geometry = scan.geometry
     flags = list(scan.flags)
     gaps = np.diff(geometry.slice_positions_mm)
     if gaps.max() > MAX_SPACING_MM:
@@ -51,13 +52,11 @@ def scan_flags(scan: Scan) -> tuple[Flag, ...]:
     if geometry.tilt_deg > MIN_TILT_DEG:
         message = f"The gantry was tilted by {geometry.tilt_deg:.1f} degrees; positions allow for it."
         flags.append(Flag("gantry_tilt", "info", message, geometry.tilt_deg))
-    if acquisition.contrast_agent:
-        flags.append(Flag("contrast_suspected", "critical", "The header names a contrast agent: not a plain scan."))
-    age = acquisition.patient_age_years
+    age = scan.acquisition.patient_age_years
     if age is not None and age < ADULT_YEARS:
         message = "The patient is under 18 years old; nothing here was made for children."
         flags.append(Flag("age_under_18", "critical", message))
-    return _unique(flags)
+    return tuple(flags)
 
 
 def head_flags(scan: Scan, head: Head) -> tuple[Flag, ...]:
@@ -207,9 +206,9 @@ def _open_skull(scan: Scan, head: Head) -> Flag | None:
     return Flag("skull_defect", "critical", message, share)
 
 
-def _unique(flags: Iterable[Flag]) -> tuple[Flag, ...]:
-    """Return the flags with each code once, the first of them."""
+def unique_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:
+    """Return the flags with each code once, the first of them, the gravest before the lighter."""
     by_code: dict[str, Flag] = {}
     for flag in flags:
         by_code.setdefault(flag.code, flag)
-    return tuple(by_code.values())
+    return tuple(sorted(by_code.values(), key=lambda flag: _GRAVITY[flag.severity]))

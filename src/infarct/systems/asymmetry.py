@@ -29,11 +29,11 @@ class AsymmetryConfig:
 
     ``affected_hu`` and ``noise_ratio``: a region counts as affected when it is darker than its mirror image by this
     much and by this many standard errors. ``normal_variation_hu``: how much normal sides differ (SD, our guess), which
-    keeps the probability from being more certain than anatomy allows. ``tissue_hu``: what counts as brain, between CSF and blood.
-    ``min_tissue_share``: part of a region that must be brain on both sides for it to be judged. ``trim``: share of
-    voxels cut from each end of a robust mean. The ``cluster_*`` fields are those of the whole-brain map: smoothing,
-    closing of sulci, darkness, smallest volume, and distances kept from the skull and from the midline.
-    ``old_hu``: clusters at least half as dark as this look like CSF, so old.
+    keeps the probability from being more certain than anatomy allows. ``tissue_hu``: what counts as brain, between
+    CSF and blood. ``min_tissue_share``: part of a region that must be brain on both sides for it to be judged.
+    ``trim``: share of voxels cut from each end of a robust mean. The ``cluster_*`` fields are those of the whole-brain
+    map: smoothing, closing of sulci, darkness, smallest volume, distances kept from skull and midline. ``old_hu``: a
+    cluster whose median is darker than this looks like CSF, so old.
     """
 
     affected_hu: float = 2.0

@@ -246,13 +246,6 @@ class Geometry:
         origin = upright.origins_mm[0] + self.directions @ slack[::-1]
         return Geometry.regular(shape, spacing, origin_mm=origin, directions=self.directions)
 
-    def padded_in_plane(self, pixels: int) -> "Geometry":
-        """Return the geometry with ``pixels`` more rows and columns on each side."""
-        sy, sx = self.pixel_spacing_mm_yx
-        corner = pixels * (sy * self.y_direction + sx * self.x_direction)
-        size = (self.size_yx[0] + 2 * pixels, self.size_yx[1] + 2 * pixels)
-        return Geometry(self.origins_mm - corner, self.x_direction, self.y_direction, self.pixel_spacing_mm_yx, size)
-
     def moved(self, rigid: npt.ArrayLike) -> "Geometry":
         """Return the geometry after a rigid 4x4 LPS transform: the patient moved, the voxels as they are."""
         matrix = np.asarray(rigid, dtype=np.float64)

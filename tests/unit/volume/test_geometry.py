@@ -210,13 +210,6 @@ def test_regridded_of_a_tilted_stack_covers_the_leaning_slices() -> None:
     assert (there <= np.array(grid.shape_zyx) - 0.25).all()
 
 
-def test_padded_in_plane_shifts_the_indices_only() -> None:
-    geometry = oblique()
-    padded = geometry.padded_in_plane(3)
-    assert padded.shape_zyx == (4, 12, 13)
-    np.testing.assert_allclose(padded.index_to_world((2, 4, 5)), geometry.index_to_world((2, 1, 2)), atol=1e-9)
-
-
 def test_moved_carries_every_voxel() -> None:
     rigid = np.eye(4)
     rigid[:3, :3] = Rotation.from_euler("xyz", (20, -10, 35), degrees=True).as_matrix()

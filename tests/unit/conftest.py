@@ -1,0 +1,47 @@
+"""Demo patients and their prepared heads, made once for all tests of a process."""
+
+import pytest
+
+from infarct.atlas import Atlas, load_atlas
+from infarct.phantom import DemoPatient, DemoSetup, make_demo_patient
+from infarct.pipeline import prepare_head
+from infarct.preprocess.head import Head
+
+CHEAP_MM = 1.0
+"""Pixels of the demo patients in tests: the working grid is no finer."""
+
+
+@pytest.fixture(scope="session")
+def atlas() -> Atlas:
+    """Return the shipped atlas."""
+    return load_atlas()
+
+
+@pytest.fixture(scope="session")
+def healthy_patient() -> DemoPatient:
+    """Return a healthy demo patient."""
+    return make_demo_patient(3, DemoSetup(healthy=True, pixel_spacing_mm=CHEAP_MM))
+
+
+@pytest.fixture(scope="session")
+def still_patient() -> DemoPatient:
+    """Return the healthy patient without noise."""
+    return make_demo_patient(3, DemoSetup(healthy=True, pixel_spacing_mm=CHEAP_MM, noise_hu=0.0))
+
+
+@pytest.fixture(scope="session")
+def healthy_head(healthy_patient: DemoPatient) -> Head:
+    """Return the healthy patient's head, prepared."""
+    return prepare_head(healthy_patient.scan)
+
+
+@pytest.fixture(scope="session")
+def left_patient() -> DemoPatient:
+    """Return a demo patient with a lesion on the left."""
+    return make_demo_patient(5, DemoSetup(side="left", pixel_spacing_mm=CHEAP_MM))
+
+
+@pytest.fixture(scope="session")
+def left_head(left_patient: DemoPatient) -> Head:
+    """Return the prepared head of the patient with a lesion on the left."""
+    return prepare_head(left_patient.scan)
