@@ -1,4 +1,4 @@
-"""`infarct analyze` from start to end, as a process of its own, against SimpleITK reading and registering the same scan.
+"""`infarct analyze` from start to end, as a process of its own, against SimpleITK reading and registering the scan.
 
 The peer does the least that any such program must: read the series and fit a brain template to it. Run:
 python bench/bench_analyze.py [DICOM-folder]; without a folder a phantom of 32 slices of 512 x 512 is used.
@@ -47,7 +47,6 @@ def seconds_of(command: list[str]) -> float:
 
 def phantom_folder(temporary: Path) -> Path:
     from acceptance.stored_scans import write_dicom
-
     from infarct.phantom import make_demo_patient
 
     return write_dicom(temporary / "series", make_demo_patient(1).scan)

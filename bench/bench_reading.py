@@ -16,11 +16,10 @@ import SimpleITK as sitk
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from acceptance.stored_scans import write_dicom  # noqa: E402
-
-from infarct.phantom import DemoSetup, make_demo_patient  # noqa: E402
-from infarct.readers import read_scan  # noqa: E402
-from infarct.volume import Geometry  # noqa: E402
+from acceptance.stored_scans import write_dicom
+from infarct.phantom import DemoSetup, make_demo_patient
+from infarct.readers import read_scan
+from infarct.volume import Geometry
 
 REPEATS = 3
 

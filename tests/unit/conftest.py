@@ -1,11 +1,14 @@
 """Demo patients and their prepared heads, made once for all tests of a process."""
 
+from dataclasses import replace
+
 import pytest
 
 from infarct.atlas import Atlas, load_atlas
 from infarct.phantom import DemoPatient, DemoSetup, make_demo_patient
 from infarct.pipeline import prepare_head
-from infarct.preprocess.head import Head
+from infarct.preprocess.head import Head, working_hu
+from infarct.preprocess.midplane import mirrored
 
 CHEAP_MM = 1.0
 """Pixels of the demo patients in tests: the working grid is no finer."""
@@ -45,3 +48,10 @@ def left_patient() -> DemoPatient:
 def left_head(left_patient: DemoPatient) -> Head:
     """Return the prepared head of the patient with a lesion on the left."""
     return prepare_head(left_patient.scan)
+
+
+@pytest.fixture(scope="session")
+def still_head(still_patient: DemoPatient, healthy_head: Head) -> Head:
+    """Return the healthy head without noise: all but the HU are the noisy one's."""
+    hu = working_hu(still_patient.scan, healthy_head.geometry)
+    return replace(healthy_head, hu=hu, mirrored_hu=mirrored(hu, healthy_head.geometry, healthy_head.midplane))

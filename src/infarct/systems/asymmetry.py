@@ -206,18 +206,30 @@ def _grown(mask: BoolArray, head: Head, reach_mm: float) -> BoolArray:
 
 
 def _clusters(head: Head, difference: Float32Array, config: AsymmetryConfig) -> list[BoolArray]:
-    """Return the connected dark clusters, largest first."""
+    """Return the connected dark clusters, largest first.
+
+    Each grows, as far as tissue stays darker by ``cluster_hu``, from a core that also stands out of the noise and holds
+    the smallest volume by itself.
+    """
     spacing = head.geometry.spacing_mm_zyx
     inner = ndimage.distance_transform_edt(head.brain, sampling=spacing) > config.cluster_rim_mm
     inner &= np.abs(head.midplane.distance_mm(head.geometry)) > config.cluster_midline_mm
     smoothing_area = 4 * np.pi * config.cluster_smoothing_mm**2
     noise_hu = np.sqrt(2) * head.noise.standard_error_hu(smoothing_area)
-    dark = inner & (difference <= -max(config.cluster_hu, config.noise_ratio * noise_hu))
-    components, count = ndimage.label(dark)
-    voxels = np.bincount(components.ravel(), minlength=count + 1)[1:]
     smallest = config.cluster_min_ml / head.geometry.slice_voxel_ml[0]
-    order = [index for index in np.argsort(-voxels, kind="stable") if voxels[index] >= smallest]
-    return [components == index + 1 for index in order]
+    dark = inner & (difference <= -config.cluster_hu)
+    cores = _at_least(inner & (difference <= -max(config.cluster_hu, config.noise_ratio * noise_hu)), smallest)
+    components, count = ndimage.label(ndimage.binary_propagation(cores, mask=dark))
+    voxels = np.bincount(components.ravel(), minlength=count + 1)[1:]
+    return [components == index + 1 for index in np.argsort(-voxels, kind="stable")]
+
+
+def _at_least(mask: BoolArray, smallest: float) -> BoolArray:
+    """Return the connected pieces of ``mask`` of at least ``smallest`` voxels."""
+    components, _ = ndimage.label(mask)
+    sizes = np.bincount(components.ravel())
+    sizes[0] = 0
+    return np.asarray((sizes >= smallest)[components] & mask)
 
 
 def _described(cluster: BoolArray, head: Head, config: AsymmetryConfig) -> Lesion:

@@ -111,8 +111,8 @@ def test_the_committed_schema_is_the_one_of_the_types() -> None:
 
 def test_schema_names_every_section() -> None:
     properties = json.loads(json_schema())["properties"]
-    sections = "hemorrhage aspects infarct old_infarct localization followup_infarct agreement".split()
-    always = "schema_version software intended_use scan quality provenance timings_s".split()
+    sections = ["hemorrhage", "aspects", "infarct", "old_infarct", "localization", "followup_infarct", "agreement"]
+    always = ["schema_version", "software", "intended_use", "scan", "quality", "provenance", "timings_s"]
     assert set(properties) == {*sections, *always}
 
 

@@ -67,7 +67,9 @@ def test_a_left_marker_turns_up_on_the_right() -> None:
     got = mirrored(hu, GEOMETRY, UPRIGHT)
     assert np.argwhere(got > 60).tolist() == [[1, 4, 3]]
     assert got[1, 4, 3] == pytest.approx(90)
-    assert (got[..., 0] == 30).all()  # -10 mm is seen from 14 mm? no: 2 * 2 + 10 = 14 mm lies outside
+    assert (got[..., 0] == -1000).all()  # the image of -10 mm, 14 mm, lies outside the scan
+    assert (got[..., 1] == -1000).all()
+    assert (got[..., 2] == 30).all()
 
 
 def test_mirrored_twice_is_the_image_again() -> None:
