@@ -100,7 +100,8 @@ def _flags(missing: int, largest_mm: float, overlaps: int, odd: int) -> list[Fla
         words = f"About {missing} slices are missing: the largest gap between slices is {largest_mm:.1f} mm."
         flags.append(Flag("slices_missing", "warning", words, float(missing)))
     if overlaps:
-        words = f"Slices overlap at {overlaps} place{'s' if overlaps > 1 else ''}, as where two stacks of one scan meet; all are kept."
+        places = "place" if overlaps == 1 else "places"
+        words = f"Slices overlap at {overlaps} {places}, as where two stacks of one scan meet; all are kept."
         flags.append(Flag("stacks_overlap", "info", words, float(overlaps)))
     if odd:
         words = f"The positions of the slices do not follow one spacing at {odd} places; a position may be wrong."
