@@ -119,14 +119,14 @@ def prepare_head(scan: Scan, clock: Clock | None = None) -> Head:
         brain, skull_closed = _brain(scan, hu, geometry)
         fluid = segment_csf(hu, brain, geometry)
         noise = measure_noise(hu, brain, geometry)
-    with clock.step("registration"):
-        try:
+    try:
+        with clock.step("registration"):
             registration = register(hu, brain, geometry, atlas)
-        except StepFailed as failure:
-            raise NotHeadCT(f"{failure}; a scan of at least half of the brain is needed") from failure
-    with clock.step("midplane"):
-        plane = find_midplane(hu, brain, geometry, start=midplane_of(registration.atlas_to_scan))
-        mirrored_hu = mirrored(hu, geometry, plane)
+        with clock.step("midplane"):
+            plane = find_midplane(hu, brain, geometry, start=midplane_of(registration.atlas_to_scan))
+            mirrored_hu = mirrored(hu, geometry, plane)
+    except StepFailed as failure:
+        raise NotHeadCT(f"{failure}; a scan of at least half of the brain is needed") from failure
     return Head(
         hu=hu,
         geometry=geometry,

@@ -57,8 +57,9 @@ class Geometry:
         lengths = np.linalg.norm(self.x_direction), np.linalg.norm(self.y_direction)
         if max(abs(lengths[0] - 1), abs(lengths[1] - 1)) > 1e-3:
             raise ValueError("row and column directions are not unit vectors")
-        if min(self.pixel_spacing_mm_yx) <= 0 or min(self.size_yx) < 1 or len(self.origins_mm) < 1:
-            raise ValueError("a geometry needs positive spacings and at least one voxel")
+        positive = all(0 < spacing < np.inf for spacing in self.pixel_spacing_mm_yx)
+        if not positive or min(self.size_yx) < 1 or len(self.origins_mm) < 1:
+            raise ValueError("a geometry needs positive, finite spacings and at least one voxel")
         if len(self.origins_mm) > 1 and np.diff(self.slice_positions_mm).min() <= 0:
             raise ValueError("slice origins must ascend along the slice normal")
 
@@ -197,9 +198,10 @@ class Geometry:
     def affine(self) -> Float64Array:
         """4x4 matrix from (x, y, z, 1) index to LPS mm.
 
-        Raises `ValueError` for an uneven stack, which no matrix describes.
+        Raises `ValueError` for an uneven stack or one whose slices slip sideways, which no matrix describes.
         """
-        if not self.is_even:
+        steps = np.diff(self.origins_mm, axis=0)
+        if len(steps) and float(np.ptp(steps, axis=0).max()) > EVEN_TOLERANCE_MM:
             raise ValueError("an uneven stack has no affine; use rectified()")
         matrix = np.eye(4)
         sy, sx = self.pixel_spacing_mm_yx
@@ -217,8 +219,8 @@ class Geometry:
     def rectified(self, *, slice_spacing_mm: float | None = None) -> "Geometry":
         """Return the even, upright grid with the same axes that covers this one.
 
-        Slices stand ``slice_spacing_mm`` apart (if None the smallest spacing of the stack, the short step where
-        two stacks overlap set aside); rows and columns keep their spacing, and more are added where a tilted stack
+        Slices stand about ``slice_spacing_mm`` apart, so that the first and the last stay where they are (if None the
+        smallest spacing of the stack, the short step where two stacks overlap set aside); rows and columns keep their spacing, and more are added where a tilted stack
         leans out.
         An even and upright geometry is returned as it is, unless another spacing is asked for.
         """
@@ -231,10 +233,11 @@ class Geometry:
         sy, sx = self.pixel_spacing_mm_yx
         low = np.floor(drift.min(axis=0) / (sx, sy) + 1e-6).astype(int)
         high = np.ceil(drift.max(axis=0) / (sx, sy) - 1e-6).astype(int)
-        count = int(np.round(np.ptp(self.slice_positions_mm) / slice_spacing_mm)) + 1
+        steps = max(int(np.round(np.ptp(self.slice_positions_mm) / slice_spacing_mm)), 1)
+        spacing_mm = float(np.ptp(self.slice_positions_mm)) / steps
         origin = self.origins_mm[0] + low[0] * sx * self.x_direction + low[1] * sy * self.y_direction
-        shape = (count, self.size_yx[0] + high[1] - low[1], self.size_yx[1] + high[0] - low[0])
-        return Geometry.regular(shape, (slice_spacing_mm, sy, sx), origin_mm=origin, directions=self.directions)
+        shape = (steps + 1, self.size_yx[0] + high[1] - low[1], self.size_yx[1] + high[0] - low[0])
+        return Geometry.regular(shape, (spacing_mm, sy, sx), origin_mm=origin, directions=self.directions)
 
     def regridded(self, spacing_mm_zyx: Sequence[float]) -> "Geometry":
         """Return an even, upright grid with the same axes and extent at another spacing, in mm."""

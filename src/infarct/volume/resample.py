@@ -128,22 +128,34 @@ def _sampled_freely(
 ) -> Float32Array:
     """Sample through any affine map, slice by slice of the target."""
     rows, columns = np.meshgrid(*(np.arange(n, dtype=np.float64) for n in target.size_yx), indexing="ij")
+    rows, columns = rows[..., None], columns[..., None]
     out = np.full(target.shape_zyx, fill, dtype=np.float32)
     for k in range(target.shape_zyx[0]):
         corner, down, right = target.index_to_world([(k, 0, 0), (k, 1, 0), (k, 0, 1)]) @ matrix[:3, :3].T
-        world = corner + matrix[:3, 3] + rows[..., None] * (down - corner) + columns[..., None] * (right - corner)
-        index = source.world_to_index(world)
-        in_reach = (index[..., 0] >= -0.5) & (index[..., 0] <= len(array) - 0.5)
-        if not in_reach.any():
-            continue
-        if source.is_upright:
-            out[k][in_reach] = _looked_up(array, index[in_reach], order, fill)
-            continue
-        below, above, part = _neighbours(index[in_reach][:, 0], len(array), order)
-        values = _looked_up(array, _on_slice(source, below, world[in_reach]), order, fill)
-        upper = _looked_up(array, _on_slice(source, above, world[in_reach]), order, fill)
-        out[k][in_reach] = np.where(part > 0, values * (1 - part) + upper * part, values)
+        corner, down, right = (point + matrix[:3, 3] for point in (corner, down, right))
+        if source.is_upright and source.is_even:  # then the index too is linear in row and column
+            corner, down, right = source.world_to_index([corner, down, right])
+            index = corner + rows * (down - corner) + columns * (right - corner)
+            out[k] = _looked_up(array, index, order, fill)
+        else:
+            world = corner + rows * (down - corner) + columns * (right - corner)
+            out[k] = _between_slices(array, source, world, order, fill)
     return out
+
+
+def _between_slices(
+    array: Float32Array | LabelArray, source: Geometry, world: Float64Array, order: int, fill: float
+) -> Float32Array:
+    """Return the values at world points (..., 3), interpolated along the normal between the slices around them."""
+    slice_index = source.world_to_index(world)[..., 0]
+    in_reach = (slice_index >= -0.5) & (slice_index <= len(array) - 0.5)
+    values = np.full(slice_index.shape, fill, dtype=np.float32)
+    if in_reach.any():
+        below, above, part = _neighbours(slice_index[in_reach], len(array), order)
+        lower = _looked_up(array, _on_slice(source, below, world[in_reach]), order, fill)
+        upper = _looked_up(array, _on_slice(source, above, world[in_reach]), order, fill)
+        values[in_reach] = np.where(part > 0, lower * (1 - part) + upper * part, lower)
+    return values
 
 
 def _on_slice(source: Geometry, slices: npt.NDArray[np.intp], world: Float64Array) -> Float64Array:
@@ -152,8 +164,12 @@ def _on_slice(source: Geometry, slices: npt.NDArray[np.intp], world: Float64Arra
 
 
 def _looked_up(array: Float32Array | LabelArray, index: Float64Array, order: int, fill: float) -> Float32Array:
-    """Return the values at fractional indices (n, 3); ``fill`` beyond half a voxel outside the outermost ones."""
-    inside = ((index >= -0.5) & (index <= np.array(array.shape) - 0.5)).all(axis=-1)
-    values = np.full(len(index), fill, dtype=np.float32)
+    """Return the values at fractional indices (..., 3); ``fill`` beyond half a voxel outside the outermost ones."""
+    inside = np.ones(index.shape[:-1], dtype=bool)
+    for axis, count in enumerate(array.shape):
+        inside &= (index[..., axis] >= -0.5) & (index[..., axis] <= count - 0.5)
+    values = np.full(inside.shape, fill, dtype=np.float32)
+    if not inside.any():
+        return values
     values[inside] = ndimage.map_coordinates(array, index[inside].T, order=order, mode="nearest")
     return values

@@ -163,7 +163,7 @@ def test_rectified_by_hand() -> None:
     assert upright.shape_zyx == (3, 8, 7)
     np.testing.assert_allclose(upright.index_to_world((0, 0, 0)), (10, 20, 0))
     uneven = stack(UNEVEN_MM).rectified()
-    np.testing.assert_allclose(uneven.slice_positions_mm, (0, 4, 8, 12, 16, 20, 24, 28))
+    np.testing.assert_allclose(uneven.slice_positions_mm, np.linspace(0, 26, 7))  # about 4 mm, both ends kept
     np.testing.assert_allclose(stack(UNEVEN_MM).rectified(slice_spacing_mm=13).slice_positions_mm, (0, 13, 26))
 
 
@@ -174,7 +174,7 @@ def test_rectified_of_a_stack_that_leans_the_other_way_starts_earlier() -> None:
 
 
 def test_rectified_sets_aside_the_short_step_between_two_stacks() -> None:
-    assert stack((0.0, 4.0, 8.0, 9.0, 16.0, 23.0)).rectified().spacing_mm_zyx[0] == pytest.approx(4)
+    assert stack((0.0, 4.0, 8.0, 9.0, 16.0, 23.0)).rectified().spacing_mm_zyx[0] == pytest.approx(23 / 6)
 
 
 @pytest.mark.parametrize("geometry", [anisotropic(), oblique(), stack((0.0, 5.0, 10.0))])
@@ -225,7 +225,7 @@ def test_moved_carries_every_voxel() -> None:
 
 @pytest.mark.parametrize("bad", [np.diag([1.0, 1, -1, 1]), np.diag([1.1, 1, 1, 1])])
 def test_moved_refuses_what_is_not_rigid(bad: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="unit vectors|ascend|rigid"):
+    with pytest.raises(ValueError, match=r"unit vectors|ascend|rigid"):
         anisotropic().moved(bad)
 
 
