@@ -1,5 +1,6 @@
 """Array types and the small values that every floor passes on."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -31,3 +32,7 @@ class Flag:
     severity: Severity
     message: str
     value: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.value is not None and not math.isfinite(self.value):
+            raise ValueError(f"the value of flag {self.code} is not finite")

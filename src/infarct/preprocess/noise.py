@@ -10,10 +10,13 @@ from infarct.types import BoolArray, Float32Array, Float64Array
 from infarct.volume import Geometry
 
 BACKGROUND_MM: Final = 3.0
-"""What is smoother than this counts as anatomy, not as noise."""
+"""What is smoother than this counts as anatomy, not as noise; the part of the noise lost with it is worked out."""
 FLAT_HU: Final = (22.0, 45.0)
 """Smoothed densities of flat brain; edges of ventricles and sulci would count as noise."""
-MAX_LAG_MM: Final = 6.0
+DEPTH_MM: Final = 3.0
+MAX_LAG_MM: Final = 5.0
+GRAINS_MM: Final = np.linspace(0.05, 3.0, 60)
+"""Grains (SD of the Gaussian that makes correlated noise out of white noise) that are tried."""
 
 
 @dataclass(frozen=True)
@@ -33,27 +36,49 @@ class Noise:
             return float("inf")
         return float(self.sd_hu * np.sqrt(min(self.correlated_area_mm2 / area_mm2, 1.0)))
 
+    def smoothed_sd_hu(self, sigma_mm: float) -> float:
+        """Return the SD per voxel that is left after smoothing in plane by a Gaussian of ``sigma_mm``."""
+        return float(self.sd_hu / np.sqrt(1 + 4 * np.pi * sigma_mm**2 / self.correlated_area_mm2))
+
 
 def measure_noise(hu: Float32Array, brain: BoolArray, geometry: Geometry) -> Noise:
     """Return the noise of a scan in flat brain.
 
     ``hu`` (float32) and ``brain`` (bool), both (z, y, x), lie on ``geometry``. The residual against a Gaussian of 3 mm
-    is taken where the Gaussian lies at 22-45 HU; its SD is robust (from the median absolute deviation), and its
-    correlation is summed along rows and columns up to the first sign change. Without flat brain the SD is 0 and
-    the area one pixel.
+    is taken where the Gaussian lies at 22-45 HU. Its autocorrelation along rows and columns tells the grain of the
+    noise, taken for white noise under a Gaussian; from the grain follow the correlated area, and the share of the
+    noise that went with the background. The SD is robust (median absolute deviation). Without flat brain the SD is 0
+    and the area one pixel.
     """
     sy, sx = geometry.pixel_spacing_mm_yx
     smooth = ndimage.gaussian_filter(hu, (0.0, BACKGROUND_MM / sy, BACKGROUND_MM / sx))
-    deep = ndimage.distance_transform_edt(brain, sampling=geometry.spacing_mm_zyx) > BACKGROUND_MM
+    deep = ndimage.distance_transform_edt(brain, sampling=geometry.spacing_mm_zyx) > DEPTH_MM
     flat = deep & (smooth > FLAT_HU[0]) & (smooth < FLAT_HU[1])
     if flat.sum() < 200:
         return Noise(0.0, sy * sx)
     residual = hu - smooth
     sd_hu = 1.4826 * float(np.median(np.abs(residual[flat] - np.median(residual[flat]))))
-    lengths = [
-        _correlated_length(residual, flat, axis, max(int(MAX_LAG_MM / mm), 1)) for axis, mm in ((1, sy), (2, sx))
-    ]
-    return Noise(sd_hu, float(lengths[0] * sy * lengths[1] * sx))
+    misfit = np.zeros(len(GRAINS_MM))
+    for axis, pixel_mm in ((1, sy), (2, sx)):
+        measured: Float64Array = autocorrelation(residual, flat, axis, max(int(MAX_LAG_MM / pixel_mm), 1))
+        lags_mm = np.arange(len(measured), dtype=np.float64) * pixel_mm
+        expected = np.stack([_residual_covariance(float(grain), lags_mm) for grain in GRAINS_MM])
+        misfit += np.square(expected / expected[:, :1] - measured).sum(axis=1)
+    grain_mm = float(GRAINS_MM[misfit.argmin()])
+    kept = float(_residual_covariance(grain_mm, np.zeros(1))[0])
+    return Noise(sd_hu / float(np.sqrt(kept)), max(4 * np.pi * grain_mm**2, sy * sx))
+
+
+def _residual_covariance(grain_mm: float, lags_mm: Float64Array) -> Float64Array:
+    """Return the autocovariance of Gaussian-grained noise of variance 1, less its background, at lags in plane.
+
+    The noise is white noise under a Gaussian of SD g, the background another of SD b on top: each of the three products
+    of the two has a Gaussian autocovariance of variance 2 g^2, 2 g^2 + b^2 and 2 g^2 + 2 b^2, of equal integral.
+    """
+    own = 2 * grain_mm**2
+    spreads = (own, own + BACKGROUND_MM**2, own + 2 * BACKGROUND_MM**2)
+    parts = [own / spread * np.exp(-np.square(lags_mm) / (2 * spread)) for spread in spreads]
+    return np.asarray(parts[0] - 2 * parts[1] + parts[2])
 
 
 def autocorrelation(residual: Float32Array, valid: BoolArray, axis: int, max_lag: int) -> Float64Array:
@@ -67,11 +92,3 @@ def autocorrelation(residual: Float32Array, valid: BoolArray, axis: int, max_lag
             break
         correlation.append(float(np.corrcoef(residual[first][pairs], residual[second][pairs])[0, 1]))
     return np.array(correlation)
-
-
-def _correlated_length(residual: Float32Array, valid: BoolArray, axis: int, max_lag: int) -> float:
-    """Return the sum of the correlation over lags of both signs, in pixels, up to the first sign change."""
-    correlation = autocorrelation(residual, valid, axis, max_lag)
-    negative = np.flatnonzero(correlation <= 0)
-    end = int(negative[0]) if len(negative) else len(correlation)
-    return float(1 + 2 * correlation[1:end].sum())

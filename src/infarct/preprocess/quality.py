@@ -14,14 +14,19 @@ from infarct.volume import Scan, volume_ml
 MAX_SPACING_MM: Final = 6.0
 MIN_TILT_DEG: Final = 1.0
 MIN_COVERED: Final = 0.95
-MAX_NOISE_HU: Final = 5.0
-"""On the working grid, where 5 mm scans of usual dose measure 2.5 to 3.5 HU."""
+MAX_NOISE_HU: Final = 6.0
+"""On the working grid, where 5 mm scans of usual dose measure 3 to 4.5 HU."""
 METAL_HU: Final = 2500.0
 METAL_ML: Final = 0.05
 CONTRAST_HU: Final = 90.0
+CONTRAST_FROM_SKULL_MM: Final = 4.0
 CONTRAST_ML: Final = 8.0
 """Enhanced vessels and sinuses of a head hold more than this; unenhanced ones none (blood is 40-70 HU)."""
-BLOOD_HU: Final = (52.0, 100.0)
+BLOOD_HU: Final = 52.0
+CALCIFIED_HU: Final = 130.0
+"""No blood is as dense as this."""
+CALCIFIED_REACH_MM: Final = 4.0
+"""A calcification blurs its surroundings this far."""
 BLOOD_ML: Final = 1.0
 BLOOD_FROM_BONE_MM: Final = 8.0
 BLOOD_FROM_MIDLINE_MM: Final = 5.0
@@ -78,7 +83,7 @@ def hyperdense_mask(head: Head) -> BoolArray:
     """Return what looks like blood in the brain: bool (z, y, x) on the head's working grid.
 
     Voxels above 52 HU after smoothing, more than 8 mm from bone and 5 mm from the midline (falx, sagittal sinus), in
-    clumps thicker than 4 mm (tentorium and vessels are thin) that hold nothing above 100 HU (calcifications do). Blood
+    clumps thicker than 4 mm (tentorium and vessels are thin) away from calcifications. Blood
     along the skull or the midline is not looked for: partial volume with bone and the falx look the same.
     """
     geometry = head.geometry
@@ -87,7 +92,8 @@ def hyperdense_mask(head: Head) -> BoolArray:
     from_bone_mm = ndimage.distance_transform_edt(~_skull(head), sampling=geometry.spacing_mm_zyx)
     off_midline = np.abs(head.midplane.distance_mm(geometry)) > BLOOD_FROM_MIDLINE_MM
     inner = head.brain & off_midline & (from_bone_mm > BLOOD_FROM_BONE_MM)
-    dense = inner & (smooth >= BLOOD_HU[0])
+    from_calcium_mm = ndimage.distance_transform_edt(head.hu < CALCIFIED_HU, sampling=geometry.spacing_mm_zyx)
+    dense = inner & (smooth >= BLOOD_HU) & (from_calcium_mm > CALCIFIED_REACH_MM)
     thick = np.stack(
         [ndimage.distance_transform_edt(plane, sampling=(sy, sx)) > BLOOD_THICKNESS_MM / 2 for plane in dense]
     )
@@ -95,9 +101,8 @@ def hyperdense_mask(head: Head) -> BoolArray:
     if count == 0:
         return np.zeros(head.hu.shape, dtype=bool)
     labels = np.arange(1, count + 1)
-    densest = ndimage.maximum(head.hu, components, labels)
     thickest = ndimage.maximum(thick, components, labels)
-    bloody = np.isin(components, labels[(densest <= BLOOD_HU[1]) & (thickest > 0)])
+    bloody = np.isin(components, labels[thickest > 0])
     return np.asarray(bloody, dtype=np.bool_)
 
 
@@ -141,7 +146,10 @@ def _midline(head: Head) -> Flag | None:
     shift = abs(float(centre @ (start.normal - head.midplane.normal)) - start.offset_mm + head.midplane.offset_mm)
     if angle <= MIDLINE_OFF_DEG and shift <= MIDLINE_OFF_MM:
         return None
-    message = f"Two estimates of the midsagittal plane differ by {angle:.1f} degrees; side comparisons may be off."
+    message = (
+        f"Two estimates of the midsagittal plane differ by {angle:.1f} degrees and {shift:.1f} mm: the comparison of "
+        "the sides may be off."
+    )
     return Flag("midline_uncertain", "critical", message, angle)
 
 
@@ -180,7 +188,8 @@ def _metal(scan: Scan) -> Flag | None:
 
 def _contrast(head: Head) -> Flag | None:
     spacing = head.geometry.spacing_mm_zyx
-    inner = ndimage.distance_transform_edt(head.brain, sampling=spacing) > 2.5
+    closed = [ndimage.binary_fill_holes(ndimage.binary_closing(plane, iterations=4)) for plane in head.brain]
+    inner = ndimage.distance_transform_edt(np.stack(closed), sampling=spacing) > CONTRAST_FROM_SKULL_MM
     size_ml = volume_ml(inner & (head.hu > CONTRAST_HU), head.geometry)
     if size_ml < CONTRAST_ML:
         return None
@@ -207,8 +216,8 @@ def _open_skull(scan: Scan, head: Head) -> Flag | None:
 
 
 def unique_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:
-    """Return the flags with each code once, the first of them, the gravest before the lighter."""
+    """Return the flags with each code once, the gravest before the lighter."""
     by_code: dict[str, Flag] = {}
-    for flag in flags:
+    for flag in sorted(flags, key=lambda flag: _GRAVITY[flag.severity]):
         by_code.setdefault(flag.code, flag)
-    return tuple(sorted(by_code.values(), key=lambda flag: _GRAVITY[flag.severity]))
+    return tuple(by_code.values())

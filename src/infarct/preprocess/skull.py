@@ -46,7 +46,7 @@ def remove_bone_and_falx(hu: Float32Array, geometry: Geometry) -> BoolArray:
     brain = np.zeros(hu.shape, dtype=bool)
     for k, hu_slice in enumerate(hu):
         calm = ndimage.median_filter(hu_slice, 3)  # single noisy pixels would riddle the threshold
-        soft = (calm > CLIP_HU[0]) & (calm < CALCIFICATION_HU)
+        soft = (calm > CLIP_HU[0]) & (calm < CALCIFICATION_HU) & (hu_slice < CALCIFICATION_HU)
         core = _largest_component(ndimage.distance_transform_edt(soft, sampling=spacing) > OPENING_RADIUS_MM)
         if core.any():
             reach = ndimage.distance_transform_edt(~core, sampling=spacing) <= OPENING_RADIUS_MM + 0.5

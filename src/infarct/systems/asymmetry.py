@@ -19,6 +19,10 @@ from infarct.volume import volume_ml
 from infarct.volume.mask import centroid_mm
 
 METHOD: Final = "asymmetry"
+VENTRICLE_REACH_MM: Final = 2.0
+BLOOD_DEPTH_MM: Final = 4.0
+"""Nearer to the skull, partial volume with bone is as dense as blood."""
+BLOOD_REACH_MM: Final = 6.0
 ONE_SIDED_SHARE: Final = 0.8
 """Lesions are called one-sided when this share of their volume lies on that side."""
 
@@ -30,21 +34,28 @@ class AsymmetryConfig:
     ``affected_hu`` and ``noise_ratio``: a region counts as affected when it is darker than its mirror image by this
     much and by this many standard errors. ``normal_variation_hu``: how much normal sides differ (SD, our guess), which
     keeps the probability from being more certain than anatomy allows. ``tissue_hu``: what counts as brain, between
-    CSF and blood. ``min_tissue_share``: part of a region that must be brain on both sides for it to be judged.
-    ``trim``: share of voxels cut from each end of a robust mean. The ``cluster_*`` fields are those of the whole-brain
-    map: smoothing, closing of sulci, darkness, smallest volume, distances kept from skull and midline. ``old_hu``: a
-    cluster whose median is darker than this looks like CSF, so old.
+    CSF and blood. ``dense_hu``: what is denser after smoothing is left out on both sides. ``min_tissue_share``: part
+    of a region that must be brain on both sides for it to be judged. ``trim``: share of voxels cut from each end of a
+    robust mean.
+
+    The ``cluster_*`` fields are those of the whole-brain map: smoothing, closing of sulci, darkness, the most that a
+    voxel counts (smoothing would widen what is very dark), smallest volume, distances kept from skull and midline.
+    ``core_smoothing_mm``: broader smoothing, after which the core of a cluster must stand out of the noise.
+    ``old_hu``: a cluster whose median is darker than this looks like CSF, so old.
     """
 
     affected_hu: float = 2.0
     noise_ratio: float = 3.0
     normal_variation_hu: float = 1.0
     tissue_hu: tuple[float, float] = (15.0, 55.0)
+    dense_hu: float = 48.0
     min_tissue_share: float = 0.3
     trim: float = 0.2
     cluster_smoothing_mm: float = 3.0
+    core_smoothing_mm: float = 6.0
     cluster_closing_mm: float = 3.0
     cluster_hu: float = 3.0
+    cluster_limit_hu: float = 8.0
     cluster_min_ml: float = 1.0
     cluster_rim_mm: float = 5.0
     cluster_midline_mm: float = 4.0
@@ -81,7 +92,8 @@ def compare_sides(
         lesion = _described(cluster, head, config)
         lesions.append(lesion)
         (old if lesion.stage == "old" else acute)[cluster] = True
-    regions = tuple(_region(region, side, head, old, config) for side in SIDES for region in REGIONS)
+    blood = _bloody(head, config)
+    regions = tuple(_region(region, side, head, old, blood, config) for side in SIDES for region in REGIONS)
     recent = tuple(lesion for lesion in lesions if lesion.stage != "old")
     past = tuple(lesion for lesion in lesions if lesion.stage == "old")
     return AsymmetryResult(
@@ -102,14 +114,16 @@ def compare_sides(
 def side_difference(head: Head, config: AsymmetryConfig) -> Float32Array:
     """Return each voxel's HU less its mirror's (float32, (z, y, x)), smoothed in plane, 0 outside the brain.
 
-    Sulci are closed first: a sulcus on one side only is no lesion. Blood counts as brain, so that a bleed does not
-    make the healthy side look dark; ventricles of either side are left out.
+    Sulci are closed first: a sulcus on one side only is no lesion. Ventricles and blood of either side are left out:
+    a bleed must not make the healthy side look dark.
     """
     sy, sx = head.geometry.pixel_spacing_mm_yx
     ventricles = head.fluid | mirrored_mask(head.fluid, head.geometry, head.midplane)
-    valid = head.brain & mirrored_mask(head.brain, head.geometry, head.midplane) & ~_grown(ventricles, head, 2.0)
+    valid = head.brain & mirrored_mask(head.brain, head.geometry, head.midplane)
+    valid &= ~_grown(ventricles, head, VENTRICLE_REACH_MM) & ~_bloody(head, config)
     closed = [_sulci_closed(hu, head, config) for hu in (head.hu, head.mirrored_hu)]
-    raw = np.where(valid, closed[0] - closed[1], np.float32(0))
+    limit = np.float32(config.cluster_limit_hu)
+    raw = np.where(valid, np.clip(closed[0] - closed[1], -limit, limit), np.float32(0))
     sigma = (0.0, config.cluster_smoothing_mm / sy, config.cluster_smoothing_mm / sx)
     weight = ndimage.gaussian_filter(valid.astype(np.float32), sigma)
     smooth = ndimage.gaussian_filter(raw, sigma) / np.maximum(weight, np.float32(0.05))
@@ -130,9 +144,10 @@ def score(regions: tuple[RegionFinding, ...], *, symptomatic_side: Side | None, 
     unjudged = {side: sum(finding.affected is None for finding in by_side[side]) for side in SIDES}
     points = {side: 10 - affected[side] if unjudged[side] == 0 else None for side in SIDES}
     nothing = symptomatic_side is None and affected["left"] == affected["right"] == 0
+    ranged = SIDES if nothing else (scored,)
     return Aspects(
         score=None if nothing and None in points.values() else points[scored],
-        score_min=10 - affected[scored] - unjudged[scored],
+        score_min=min(10 - affected[side] - unjudged[side] for side in ranged),
         score_max=10 - affected[scored],
         side="none" if nothing else scored,
         side_rule="symptomatic" if symptomatic_side else "evidence",
@@ -149,11 +164,16 @@ def _evidence(finding: RegionFinding, config: AsymmetryConfig) -> float:
     return max(finding.contralateral_mean_hu - finding.mean_hu, config.affected_hu) * finding.volume_ml
 
 
-def _region(region: Region, side: Side, head: Head, old: BoolArray, config: AsymmetryConfig) -> RegionFinding:
-    """Return one region against the same place on the other side; old lesions take no part."""
+def _region(
+    region: Region, side: Side, head: Head, old: BoolArray, blood: BoolArray, config: AsymmetryConfig
+) -> RegionFinding:
+    """Return one region against the same place on the other side; old lesions and blood take no part.
+
+    A region that an old lesion has taken is not affected: an old infarct deducts no point.
+    """
     own = head.aspects_regions == region_label(region, side)
     low, high = config.tissue_hu
-    paired = own & head.brain & ~old
+    paired = own & head.brain & ~old & ~blood
     for hu in (head.hu, head.mirrored_hu):
         paired &= (hu > low) & (hu < high)
     size_ml = volume_ml(own, head.geometry)
@@ -161,7 +181,7 @@ def _region(region: Region, side: Side, head: Head, old: BoolArray, config: Asym
         return RegionFinding(
             region=region,
             side=side,
-            affected=None,
+            affected=False if (own & old).sum() > own.sum() / 2 else None,
             probability=None,
             volume_ml=size_ml,
             mean_hu=None,
@@ -199,6 +219,17 @@ def _sulci_closed(hu: Float32Array, head: Head, config: AsymmetryConfig) -> Floa
     return np.asarray(ndimage.grey_closing(calm, footprint=disk[None]), dtype=np.float32)
 
 
+def _bloody(head: Head, config: AsymmetryConfig) -> BoolArray:
+    """Return dense tissue of either side, and what it may blur: bool (z, y, x)."""
+    sy, sx = head.geometry.pixel_spacing_mm_yx
+    deep = ndimage.distance_transform_edt(head.brain, sampling=head.geometry.spacing_mm_zyx) > BLOOD_DEPTH_MM
+    dense = np.zeros_like(head.brain)
+    for hu in (head.hu, head.mirrored_hu):
+        calm = ndimage.gaussian_filter(np.clip(hu, 0.0, 100.0), (0.0, 2.0 / sy, 2.0 / sx))
+        dense |= deep & (calm > config.dense_hu)
+    return _grown(dense, head, BLOOD_REACH_MM)
+
+
 def _grown(mask: BoolArray, head: Head, reach_mm: float) -> BoolArray:
     if not mask.any():
         return mask
@@ -208,17 +239,20 @@ def _grown(mask: BoolArray, head: Head, reach_mm: float) -> BoolArray:
 def _clusters(head: Head, difference: Float32Array, config: AsymmetryConfig) -> list[BoolArray]:
     """Return the connected dark clusters, largest first.
 
-    Each grows, as far as tissue stays darker by ``cluster_hu``, from a core that also stands out of the noise and holds
-    the smallest volume by itself.
+    Each grows, as far as tissue stays darker by ``cluster_hu``, from a core that stands out of the noise after broader
+    smoothing and holds the smallest volume by itself.
     """
     spacing = head.geometry.spacing_mm_zyx
     inner = ndimage.distance_transform_edt(head.brain, sampling=spacing) > config.cluster_rim_mm
     inner &= np.abs(head.midplane.distance_mm(head.geometry)) > config.cluster_midline_mm
-    smoothing_area = 4 * np.pi * config.cluster_smoothing_mm**2
-    noise_hu = np.sqrt(2) * head.noise.standard_error_hu(smoothing_area)
+    sy, sx = head.geometry.pixel_spacing_mm_yx
+    broad_mm = config.core_smoothing_mm
+    further = np.sqrt(broad_mm**2 - config.cluster_smoothing_mm**2)
+    broad = ndimage.gaussian_filter(difference, (0.0, further / sy, further / sx))
+    noise_hu = np.sqrt(2) * head.noise.smoothed_sd_hu(broad_mm)
     smallest = config.cluster_min_ml / head.geometry.slice_voxel_ml[0]
     dark = inner & (difference <= -config.cluster_hu)
-    cores = _at_least(inner & (difference <= -max(config.cluster_hu, config.noise_ratio * noise_hu)), smallest)
+    cores = _at_least(dark & (broad <= -max(config.cluster_hu, config.noise_ratio * noise_hu)), smallest)
     components, count = ndimage.label(ndimage.binary_propagation(cores, mask=dark))
     voxels = np.bincount(components.ravel(), minlength=count + 1)[1:]
     return [components == index + 1 for index in np.argsort(-voxels, kind="stable")]

@@ -219,9 +219,9 @@ class Geometry:
     def rectified(self, *, slice_spacing_mm: float | None = None) -> "Geometry":
         """Return the even, upright grid with the same axes that covers this one.
 
-        Slices stand about ``slice_spacing_mm`` apart, so that the first and the last stay where they are (if None the
-        smallest spacing of the stack, the short step where two stacks overlap set aside); rows and columns keep their spacing, and more are added where a tilted stack
-        leans out.
+        Slices stand about ``slice_spacing_mm`` apart, the first and the last where they are (if None the smallest
+        spacing of the stack, the short step where two stacks overlap set aside); rows and columns keep their spacing,
+        and more are added where a tilted stack leans out.
         An even and upright geometry is returned as it is, unless another spacing is asked for.
         """
         if slice_spacing_mm is None and self.is_even and self.is_upright:

@@ -25,7 +25,7 @@ def resample(
 
     ``transform`` is a 4x4 matrix from target to source LPS mm (identity if None). Half a voxel beyond the
     outermost voxel centres the edge value still holds; farther out stands ``fill``. ``antialias`` smooths
-    first along axes on which the target is coarser, so that noise falls as it would by averaging.
+    first along axes on which the target is coarser, by a Gaussian as wide as the coarser voxel.
     """
     if antialias:
         array = _smoothed_for(array, source, target)

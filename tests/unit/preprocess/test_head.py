@@ -29,7 +29,7 @@ def test_working_grid_of_a_tilted_uneven_stack_stands_upright() -> None:
     origins = np.stack([np.zeros(7), 0.33 * z, z], axis=1)
     source = Geometry(origins, np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), (0.5, 0.5), (100, 90))
     grid = working_geometry(source)
-    assert grid.spacing_mm_zyx == pytest.approx((4, 1, 1))
+    assert grid.spacing_mm_zyx == pytest.approx((4, 1, 1), rel=0.05)  # about the finer stack's
     assert grid.is_even
     assert grid.is_upright
     np.testing.assert_allclose(grid.normal, source.normal)

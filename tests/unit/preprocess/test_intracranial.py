@@ -144,6 +144,5 @@ def test_open_skull_without_tissue_fails() -> None:
 def test_demo_patient(left_patient: DemoPatient) -> None:
     scan, truth = left_patient.scan, left_patient.truth.intracranial
     got = segment_intracranial(scan.hu, scan.geometry)
-    print("intracranial dice", dice(got, truth))
     assert dice(got, truth) >= 0.95
     assert volume_ml(got, scan.geometry) == pytest.approx(volume_ml(truth, scan.geometry), rel=0.05)

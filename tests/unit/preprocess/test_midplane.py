@@ -99,8 +99,6 @@ POSES = [
     Pose(pitch_deg=-18, roll_deg=6, yaw_deg=-9, shift_mm=(12, -8, 5)),
     Pose(pitch_deg=20, roll_deg=-12, yaw_deg=15, shift_mm=(-9, 4, 0)),
     Pose(pitch_deg=3, roll_deg=18, yaw_deg=-20, shift_mm=(0, 15, -12)),
-]
-MORE_POSES = [
     Pose(pitch_deg=-7, roll_deg=-20, yaw_deg=8),
     Pose(pitch_deg=15, roll_deg=15, yaw_deg=-15, shift_mm=(20, 0, 10)),
     Pose(pitch_deg=-20, roll_deg=-3, yaw_deg=20, shift_mm=(-20, 10, 3)),
@@ -120,21 +118,20 @@ def check_pose(number: int, pose: Pose) -> None:
     angle = np.degrees(np.arccos(min(float(found.normal @ truth.normal), 1.0)))
     on_truth = centre - (truth.normal @ centre - truth.offset_mm) * truth.normal
     distance = abs(float(found.normal @ on_truth - found.offset_mm))
-    print(f"pose {number}: {angle:.2f} deg, {distance:.2f} mm, mismatch {found.mismatch:.2f}")
     assert angle <= 1.0
     assert distance <= 1.0
     assert 0 < found.mismatch < 15
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(2))
 def test_found_within_a_millimetre_and_a_degree(number: int) -> None:
     check_pose(number, POSES[number])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(3, 6))
+@pytest.mark.parametrize("number", range(2, 6))
 def test_found_within_a_millimetre_and_a_degree_in_more_poses(number: int) -> None:
-    check_pose(number, MORE_POSES[number - 3])
+    check_pose(number, POSES[number])
 
 
 def test_no_head_fails() -> None:

@@ -78,15 +78,6 @@ def test_demo_patient_through_the_vault(left_patient: DemoPatient, name: str) ->
     levels = np.flatnonzero(truth.sum(axis=(1, 2)) > 0.75 * truth.sum(axis=(1, 2)).max())
     upper = levels[len(levels) // 3 :]  # above orbits and petrous bones, where slice-wise strips work
     per_slice = [dice(got[k], truth[k]) for k in upper]
-    print(
-        name,
-        "vault",
-        round(dice(got[upper], truth[upper]), 3),
-        "worst slice",
-        round(min(per_slice), 3),
-        "whole",
-        round(dice(got, truth), 3),
-    )
     assert dice(got[upper], truth[upper]) >= 0.95
     assert min(per_slice) >= 0.93
     assert dice(got, truth) >= 0.85

