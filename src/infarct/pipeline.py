@@ -26,7 +26,7 @@ from infarct.findings import (
     Software,
 )
 from infarct.preprocess.csf import segment_csf
-from infarct.preprocess.head import Head, atlas_labels, working_geometry, working_hu
+from infarct.preprocess.head import Head, atlas_labels, region_volumes_ml, working_geometry, working_hu
 from infarct.preprocess.intracranial import segment_intracranial, segment_open_skull, segment_stripped
 from infarct.preprocess.key_levels import key_slices
 from infarct.preprocess.midplane import find_midplane, midplane_of, mirrored
@@ -138,6 +138,7 @@ def prepare_head(scan: Scan, clock: Clock | None = None) -> Head:
         mirrored_hu=mirrored_hu,
         noise=noise,
         aspects_regions=atlas_labels(atlas, atlas.aspects_labels, registration, geometry),
+        region_ml=region_volumes_ml(atlas, registration),
         territories=atlas_labels(atlas, atlas.territories, registration, geometry),
     )
 
@@ -224,5 +225,5 @@ def _provenance(config: AsymmetryConfig, request: Request) -> Provenance:
         engine="numpy",
         engine_version=np.__version__,
         precision="fp32",
-        threads=os.cpu_count() or 1,
+        threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
     )

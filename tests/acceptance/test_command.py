@@ -138,17 +138,40 @@ def test_a_failure_while_writing_leaves_nothing(
     command: Command, series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
-        raise OSError("disk full")
+        raise OSError(28, "No space left on device", str(tmp_path))
 
     monkeypatch.setattr("infarct.writers.write_html", fail)
-    with pytest.raises(OSError, match="disk full"):
-        command("analyze", series, "-o", tmp_path / "out")
-    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "empty").mkdir()
+    for name in ("out", "empty"):
+        result = command("analyze", series, "-o", tmp_path / name, "--quiet")
+        assert result.code == 2
+        assert result.err == "infarct: the results could not be written (No space left on device)\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_an_empty_folder_takes_the_results_and_stays_itself(command: Command, series: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    before = (tmp_path / "empty").stat().st_ino
+    assert command("analyze", series, "-o", tmp_path / "link").code == 0
+    assert (tmp_path / "empty").stat().st_ino == before
+    assert sorted(path.name for path in (tmp_path / "empty").iterdir()) == ["findings.json", "report.html"]
+
+
+@pytest.mark.parametrize("name", ["in the input", "x" * 300, "/proc/results"])
+def test_an_output_that_cannot_be_is_refused(command: Command, series: Path, tmp_path: Path, name: str) -> None:
+    out = series / "results" if name == "in the input" else tmp_path / name
+    result = command("analyze", series, "-o", out, "--quiet")
+    assert result.code == 2
+    assert len(result.err.strip().splitlines()) == 1
+    assert str(tmp_path) not in result.err
 
 
 @pytest.mark.parametrize(
     "arguments",
     [["analyze"], ["analyze", "x"], ["nonsense"], ["analyze", "x", "-o", "y", "--onset-hours", "-1"],
+     ["analyze", "x", "-o", "y", "--onset-hours", "inf"],
      ["analyze", "x", "-o", "y", "--symptomatic-side", "middle"],
      ["analyze", "x", "-o", "y", "--onset-hours", "1", "--last-known-well-hours", "2"]],
 )  # fmt: skip

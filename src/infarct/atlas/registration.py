@@ -84,7 +84,7 @@ def register(hu: Float32Array, intracranial: BoolArray, geometry: Geometry, atla
 
     Where the fit looks poor, more starting poses are tried before it is given back as not reliable.
 
-    Raises `StepFailed` where ``intracranial`` is empty or the scan covers less than half of a head.
+    Raises `StepFailed` where ``intracranial`` is empty, or no pose of the search puts half of a head inside the scan.
     """
     if not intracranial.any():
         raise StepFailed("there is no brain to register")

@@ -1,6 +1,7 @@
 """``infarct analyze``."""
 
 import logging
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,7 +54,9 @@ def analyze(
     set_up_log(verbose=verbose)
     if onset_hours is not None and last_known_well_hours is not None:
         raise BadRequest("give --onset-hours or --last-known-well-hours, not both")
-    check_output(output)
+    if any(hours is not None and not math.isfinite(hours) for hours in (onset_hours, last_known_well_hours)):
+        raise BadRequest("hours must be a number")
+    check_output(output, source=source)
     request = Request(
         onset_hours=onset_hours,
         last_known_well_hours=last_known_well_hours,

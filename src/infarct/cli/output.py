@@ -1,7 +1,6 @@
 """Writing results whole or not at all, and showing progress on stderr."""
 
 import logging
-import os
 import shutil
 import sys
 import tempfile
@@ -20,38 +19,61 @@ if TYPE_CHECKING:
     from infarct.volume import Scan
 
 
-def check_output(folder: Path) -> None:
-    """Raise `BadRequest` unless ``folder`` is new or an empty folder in a place where it can be written."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadRequest("the output folder exists and is not empty; give a new or an empty one")
-    parent = folder.absolute().parent
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise BadRequest("the output folder cannot be made there; choose a place that can be written")
+def check_output(folder: Path, *, source: Path | None = None) -> None:
+    """Raise `BadRequest` unless ``folder`` is new or empty, can be written, and lies outside the ``source``."""
+    try:
+        place = folder.resolve()
+        if place.exists() and (not place.is_dir() or any(place.iterdir())):
+            raise BadRequest("the output folder exists and is not empty; give a new or an empty one")
+        if source is not None and source.is_dir() and place.is_relative_to(source.resolve()):
+            raise BadRequest("the output folder lies inside the input; give one outside")
+        nearest = next(parent for parent in (place, *place.parents) if parent.exists())
+        Path(tempfile.mkdtemp(prefix=".infarct-", dir=nearest)).rmdir()
+    except OSError as error:
+        raise BadRequest(f"the output folder cannot be made there ({error.strerror})") from error
 
 
 def write_results(scan: "Scan", analysis: "Analysis", folder: Path) -> Path:
     """Write all results into ``folder`` at once, and return the path of the report.
 
-    They are written into a temporary folder beside it, which then takes its name: a run that fails leaves nothing.
+    They are written into a temporary folder, which then takes the name of ``folder``, or whose files move into it where
+    it exists and is empty: a run that fails leaves nothing.
+
+    Raises `BadRequest` where the disk does not take them.
     """
     from infarct.writers import write_html, write_json
 
-    folder = folder.absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    working = Path(tempfile.mkdtemp(prefix=".infarct-", dir=folder.parent))
+    place = folder.resolve()
     try:
-        write_json(analysis, working)
-        report = write_html(scan, analysis, working)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        working = Path(tempfile.mkdtemp(prefix=".infarct-", dir=place if place.exists() else place.parent))
+        try:
+            write_json(analysis, working)
+            report = write_html(scan, analysis, working)
+            _publish(working, place)
+        finally:
+            shutil.rmtree(working, ignore_errors=True)
+    except OSError as error:
+        raise BadRequest(f"the results could not be written ({error.strerror})") from error
+    return folder.absolute() / report.name
+
+
+def _publish(working: Path, place: Path) -> None:
+    """Give the files in ``working`` their place: a new folder takes its name, an empty one takes its files."""
+    if not place.exists():
         working.chmod(0o755)
-        if folder.exists():
-            folder.rmdir()
-        working.rename(folder)
+        working.rename(place)
+        return
+    if any(path != working for path in place.iterdir()):
+        raise BadRequest("the output folder is no longer empty: another run may have written there")
+    moved: list[Path] = []
+    try:
+        for path in sorted(working.iterdir()):
+            moved.append(path.rename(place / path.name))
     except BaseException:
-        shutil.rmtree(working, ignore_errors=True)
+        for path in moved:
+            path.unlink()
         raise
-    return folder / report.name
 
 
 class Steps:

@@ -23,7 +23,8 @@ class Head:
 
     ``brain`` is the intracranial region (``skull_closed`` False where it had to be found without a closed skull),
     ``fluid`` the CSF connected with the ventricles, ``mirrored_hu`` the head mirrored through ``midplane``.
-    ``aspects_regions`` and ``territories`` are atlas labels brought here, empty where the registration is not reliable.
+    ``aspects_regions`` and ``territories`` are atlas labels brought here, empty where the registration is not reliable;
+    ``region_ml`` the volume of each label value, 0 to 20, with what lies outside the scan.
     """
 
     hu: Float32Array
@@ -36,6 +37,7 @@ class Head:
     mirrored_hu: Float32Array
     noise: Noise
     aspects_regions: LabelArray
+    region_ml: tuple[float, ...]
     territories: LabelArray
 
 
@@ -56,6 +58,13 @@ def atlas_labels(atlas: Atlas, labels: LabelArray, registration: Registration, g
     if not registration.is_reliable:
         return np.zeros(geometry.shape_zyx, dtype=np.uint8)
     return resample_labels(labels, atlas.geometry, geometry, transform=registration.scan_to_atlas)
+
+
+def region_volumes_ml(atlas: Atlas, registration: Registration) -> tuple[float, ...]:
+    """Return the whole volume of each ASPECTS label (0 to 20) in the scan's space, in ml."""
+    atlas_voxels = np.bincount(atlas.aspects_labels.ravel(), minlength=21)
+    scale = abs(float(np.linalg.det(registration.atlas_to_scan[:3, :3])))
+    return tuple((atlas_voxels * atlas.geometry.slice_voxel_ml[0] * scale).tolist())
 
 
 def mirrored_mask(mask: BoolArray, geometry: Geometry, plane: Midplane) -> BoolArray:

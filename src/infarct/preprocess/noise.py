@@ -11,8 +11,8 @@ from infarct.volume import Geometry
 
 BACKGROUND_MM: Final = 3.0
 """What is smoother than this counts as anatomy, not as noise; the part of the noise lost with it is worked out."""
-FLAT_HU: Final = (22.0, 45.0)
-"""Smoothed densities of flat brain; edges of ventricles and sulci would count as noise."""
+FLAT_REACH_HU: Final = 11.0
+"""Flat brain lies within this of the brain's median after smoothing; edges of ventricles and sulci do not."""
 DEPTH_MM: Final = 3.0
 MAX_LAG_MM: Final = 5.0
 GRAINS_MM: Final = np.linspace(0.05, 3.0, 60)
@@ -24,11 +24,13 @@ class Noise:
     """Noise of a scan in flat brain.
 
     ``sd_hu`` is its standard deviation per voxel; ``correlated_area_mm2`` the area of a slice within which noise counts
-    once, so that the mean over an area A has the standard error ``sd_hu * sqrt(correlated_area_mm2 / A)``.
+    once, so that the mean over an area A has the standard error ``sd_hu * sqrt(correlated_area_mm2 / A)``. ``brain_hu``
+    is the median density of the brain.
     """
 
     sd_hu: float
     correlated_area_mm2: float
+    brain_hu: float = 33.0
 
     def standard_error_hu(self, area_mm2: float) -> float:
         """Return the standard error of a mean over ``area_mm2``, summed over slices; infinite for no area."""
@@ -45,17 +47,18 @@ def measure_noise(hu: Float32Array, brain: BoolArray, geometry: Geometry) -> Noi
     """Return the noise of a scan in flat brain.
 
     ``hu`` (float32) and ``brain`` (bool), both (z, y, x), lie on ``geometry``. The residual against a Gaussian of 3 mm
-    is taken where the Gaussian lies at 22-45 HU. Its autocorrelation along rows and columns tells the grain of the
-    noise, taken for white noise under a Gaussian; from the grain follow the correlated area, and the share of the
-    noise that went with the background. The SD is robust (median absolute deviation). Without flat brain the SD is 0
-    and the area one pixel.
+    is taken where the Gaussian lies within 11 HU of the brain's median. Its autocorrelation along rows and columns
+    tells the grain of the noise, taken for white noise under a Gaussian; from the grain follow the correlated area, and
+    the share of the noise that went with the background. The SD is robust (median absolute deviation). Without flat
+    brain the SD is 0 and the area one pixel.
     """
     sy, sx = geometry.pixel_spacing_mm_yx
     smooth = ndimage.gaussian_filter(hu, (0.0, BACKGROUND_MM / sy, BACKGROUND_MM / sx))
     deep = ndimage.distance_transform_edt(brain, sampling=geometry.spacing_mm_zyx) > DEPTH_MM
-    flat = deep & (smooth > FLAT_HU[0]) & (smooth < FLAT_HU[1])
+    brain_hu = float(np.median(smooth[deep])) if deep.any() else 0.0
+    flat = deep & (np.abs(smooth - brain_hu) < FLAT_REACH_HU)
     if flat.sum() < 200:
-        return Noise(0.0, sy * sx)
+        return Noise(0.0, sy * sx, brain_hu)
     residual = hu - smooth
     sd_hu = 1.4826 * float(np.median(np.abs(residual[flat] - np.median(residual[flat]))))
     misfit = np.zeros(len(GRAINS_MM))
@@ -66,7 +69,7 @@ def measure_noise(hu: Float32Array, brain: BoolArray, geometry: Geometry) -> Noi
         misfit += np.square(expected / expected[:, :1] - measured).sum(axis=1)
     grain_mm = float(GRAINS_MM[misfit.argmin()])
     kept = float(_residual_covariance(grain_mm, np.zeros(1))[0])
-    return Noise(sd_hu / float(np.sqrt(kept)), max(4 * np.pi * grain_mm**2, sy * sx))
+    return Noise(sd_hu / float(np.sqrt(kept)), max(4 * np.pi * grain_mm**2, sy * sx), brain_hu)
 
 
 def _residual_covariance(grain_mm: float, lags_mm: Float64Array) -> Float64Array:

@@ -8,11 +8,13 @@ from scipy import ndimage
 
 from infarct.preprocess.head import Head
 from infarct.preprocess.midplane import midplane_of
-from infarct.types import BoolArray, Flag
+from infarct.types import BoolArray, Flag, Float32Array
 from infarct.volume import Scan, volume_ml
 
 MAX_SPACING_MM: Final = 6.0
 MIN_TILT_DEG: Final = 1.0
+BRAIN_HU: Final = (26.0, 42.0)
+"""Median density of a brain; real 5 mm scans measure 33 to 35."""
 MIN_COVERED: Final = 0.95
 MAX_NOISE_HU: Final = 6.0
 """On the working grid, where 5 mm scans of usual dose measure 3 to 4.5 HU."""
@@ -29,6 +31,10 @@ CALCIFIED_REACH_MM: Final = 4.0
 """A calcification blurs its surroundings this far."""
 BLOOD_ML: Final = 1.0
 BLOOD_FROM_BONE_MM: Final = 8.0
+RIM_MM: Final = (2.0, 9.0)
+"""Distances from bone at which blood along the skull is looked for."""
+RIM_CONTRAST_HU: Final = 12.0
+RIM_ML: Final = 5.0
 BLOOD_FROM_MIDLINE_MM: Final = 5.0
 """Falx and sagittal sinus lie there."""
 BLOOD_THICKNESS_MM: Final = 4.0
@@ -70,6 +76,7 @@ def head_flags(scan: Scan, head: Head) -> tuple[Flag, ...]:
         _coverage(head),
         _registration(head),
         _midline(head),
+        _density(head),
         _noise(head),
         _streaks(head),
         _metal(scan),
@@ -83,17 +90,21 @@ def hyperdense_mask(head: Head) -> BoolArray:
     """Return what looks like blood in the brain: bool (z, y, x) on the head's working grid.
 
     Voxels above 52 HU after smoothing, more than 8 mm from bone and 5 mm from the midline (falx, sagittal sinus), in
-    clumps thicker than 4 mm (tentorium and vessels are thin) away from calcifications. Blood
-    along the skull or the midline is not looked for: partial volume with bone and the falx look the same.
+    clumps thicker than 4 mm (tentorium and vessels are thin) away from calcifications. Along
+    the skull, where partial volume with bone looks the same, only what is far denser than its mirror image counts, and
+    along the midline nothing.
     """
     geometry = head.geometry
     sy, sx = geometry.pixel_spacing_mm_yx
     smooth = ndimage.gaussian_filter(np.clip(head.hu, 0, 120), (0.0, 1.5 / sy, 1.5 / sx))
-    from_bone_mm = ndimage.distance_transform_edt(~_skull(head), sampling=geometry.spacing_mm_zyx)
+    edge = _skull(head)
+    edge = edge if edge.any() else ~head.brain
+    from_bone_mm = ndimage.distance_transform_edt(~edge, sampling=geometry.spacing_mm_zyx)
     off_midline = np.abs(head.midplane.distance_mm(geometry)) > BLOOD_FROM_MIDLINE_MM
     inner = head.brain & off_midline & (from_bone_mm > BLOOD_FROM_BONE_MM)
     from_calcium_mm = ndimage.distance_transform_edt(head.hu < CALCIFIED_HU, sampling=geometry.spacing_mm_zyx)
     dense = inner & (smooth >= BLOOD_HU) & (from_calcium_mm > CALCIFIED_REACH_MM)
+    dense |= _rim_blood(head, smooth, from_bone_mm)
     thick = np.stack(
         [ndimage.distance_transform_edt(plane, sampling=(sy, sx)) > BLOOD_THICKNESS_MM / 2 for plane in dense]
     )
@@ -104,6 +115,19 @@ def hyperdense_mask(head: Head) -> BoolArray:
     thickest = ndimage.maximum(thick, components, labels)
     bloody = np.isin(components, labels[thickest > 0])
     return np.asarray(bloody, dtype=np.bool_)
+
+
+def _rim_blood(head: Head, smooth: Float32Array, from_bone_mm: Float32Array) -> BoolArray:
+    """Return dense collections along the skull of one side: bool (z, y, x)."""
+    geometry = head.geometry
+    sy, sx = geometry.pixel_spacing_mm_yx
+    other = ndimage.gaussian_filter(np.clip(head.mirrored_hu, 0, 120), (0.0, 1.5 / sy, 1.5 / sx))
+    rim = head.brain & (from_bone_mm > RIM_MM[0]) & (from_bone_mm <= RIM_MM[1])
+    dense = rim & (smooth >= BLOOD_HU) & (smooth <= CALCIFIED_HU) & (smooth - other >= RIM_CONTRAST_HU)
+    components, _ = ndimage.label(dense)
+    sizes = np.bincount(components.ravel())
+    sizes[0] = 0
+    return np.asarray((sizes * geometry.slice_voxel_ml[0] >= RIM_ML)[components] & dense)
 
 
 def _skull(head: Head) -> BoolArray:
@@ -151,6 +175,14 @@ def _midline(head: Head) -> Flag | None:
         "the sides may be off."
     )
     return Flag("midline_uncertain", "critical", message, angle)
+
+
+def _density(head: Head) -> Flag | None:
+    middle_hu = head.noise.brain_hu
+    if BRAIN_HU[0] <= middle_hu <= BRAIN_HU[1]:
+        return None
+    message = f"The brain measures {middle_hu:.0f} HU in the median, not 26 to 42: wrong scale, or all of it is ill."
+    return Flag("brain_density_unusual", "critical", message, middle_hu)
 
 
 def _noise(head: Head) -> Flag | None:

@@ -41,8 +41,6 @@ LOCALIZE: Final = Window(40, 150)
 ASPECTS: Final = Window(30, 50)
 """L30 W50: DA-Net's patches."""
 FOLLOWUP: Final = Window(35, 30)
-"""L35 W30: the readers' window in the volumetry paper."""
+"""L35 W30: the readers' window in the volumetry paper; shows early ischemia."""
 SEGMENT: Final = Window(40, 80)
 """0 to 80 HU: the segment paper's clipping, and the usual brain window."""
-STROKE: Final = Window(35, 30)
-"""C35 W30: narrow, for early ischemia."""

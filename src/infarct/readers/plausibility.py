@@ -25,6 +25,8 @@ MIN_RING_SHARE, MIN_BONE_SHARE = 0.5, 0.03
 MAX_LUNG_SHARE = 0.12
 """Most lung-like voxels (-950 to -500 HU) within the outline of a head: sinuses and mastoid cells."""
 AIR_HU, AIR_TOLERANCE_HU = -1000.0, 40.0
+MIN_AIR_SHARE = 0.02
+"""Least share of air in a scan whose background is air; sinuses alone hold less."""
 PICTURE_MAX = 255.0
 HIGHEST_HU = 3095.0
 """Top of the 12-bit range; metal reaches beyond it on extended scales only."""
@@ -54,7 +56,7 @@ def head_flags(hu: Float32Array, geometry: Geometry) -> list[Flag]:
         raise NotHeadCT(f"the voxels hold {low:.0f} to {high:.0f} only: there is no image of a head")
     coarse = _coarse(hu, geometry)
     clipped = low >= 0
-    tissue = _tissue(coarse, low)
+    tissue = _tissue(coarse)
     stripped = not clipped_at_top(hu, high) and float((coarse > BONE_HU).sum()) < 2e-3 * max(int(tissue.sum()), 1)
     signs = _signs(coarse, tissue, geometry)
     _refuse_unless_hu(low, high, signs)
@@ -93,8 +95,8 @@ def _coarse(hu: Float32Array, geometry: Geometry) -> Float32Array:
     return hu[:: steps[0], :: steps[1], :: steps[2]]
 
 
-def _tissue(coarse: Float32Array, low: float) -> BoolArray:
-    if low >= TISSUE_HU:  # clipped or stripped: the background is one value, the commonest
+def _tissue(coarse: Float32Array) -> BoolArray:
+    if (coarse < TISSUE_HU).mean() < MIN_AIR_SHARE:  # clipped or stripped: the background is one value, the commonest
         values, counts = np.unique(np.round(coarse), return_counts=True)
         return np.asarray(np.abs(coarse - values[counts.argmax()]) > 3)
     return np.asarray(coarse > TISSUE_HU)

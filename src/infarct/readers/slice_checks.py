@@ -12,6 +12,8 @@ LONGEST_RUN = 11
 """Longest run of slices that is tried turned round."""
 SKIP_RATIO = 1.2
 """A slice is alien where it differs from both neighbours by more than this times what these differ from each other."""
+CONTENT_HU, MIN_CONTENT = 5.0, 0.05
+"""A slice with less than this share above its background (the vertex) has no order to be wrong about."""
 
 
 def slice_flags(hu: Float32Array, *, skull_stripped: bool = False) -> list[Flag]:
@@ -71,9 +73,13 @@ def _out_of_order(coarse: Float32Array) -> BoolArray:
     """Return the slices of runs that lie shorter turned round (the 2-opt test of the shortest way through all)."""
     count = len(coarse)
     apart = [np.zeros(count), *(_differences(coarse, lag) for lag in range(1, min(LONGEST_RUN + 2, count)))]
+    content = np.array([(plane > plane.min() + CONTENT_HU).mean() for plane in coarse])
+    faint = content < MIN_CONTENT
     wrong = np.zeros(count, dtype=bool)
     for first in range(count):
         for last in range(first + 1, min(first + LONGEST_RUN, count)):
+            if faint[first : last + 1].any():
+                continue
             now = turned = 0.0
             if first > 0:
                 now, turned = now + apart[1][first - 1], turned + apart[last - first + 1][first - 1]

@@ -41,7 +41,7 @@ class AsymmetryConfig:
     The ``cluster_*`` fields are those of the whole-brain map: smoothing, closing of sulci, darkness, the most that a
     voxel counts (smoothing would widen what is very dark), smallest volume, distances kept from skull and midline.
     ``core_smoothing_mm``: broader smoothing, after which the core of a cluster must stand out of the noise.
-    ``old_hu``: a cluster whose median is darker than this looks like CSF, so old.
+    ``old_hu`` and ``old_rim_mm``: what is darker than this looks like CSF, so old, and so does the rim around it.
     """
 
     affected_hu: float = 2.0
@@ -60,6 +60,7 @@ class AsymmetryConfig:
     cluster_rim_mm: float = 5.0
     cluster_midline_mm: float = 4.0
     old_hu: float = 16.0
+    old_rim_mm: float = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +89,10 @@ def compare_sides(
     old = np.zeros(head.brain.shape, dtype=bool)
     acute = np.zeros_like(old)
     lesions: list[Lesion] = []
-    for cluster in clusters:
-        lesion = _described(cluster, head, config)
+    for cluster, stage in _staged(clusters, head, config):
+        lesion = _described(cluster, stage, head, config)
         lesions.append(lesion)
-        (old if lesion.stage == "old" else acute)[cluster] = True
+        (old if stage == "old" else acute)[cluster] = True
     blood = _bloody(head, config)
     regions = tuple(_region(region, side, head, old, blood, config) for side in SIDES for region in REGIONS)
     recent = tuple(lesion for lesion in lesions if lesion.stage != "old")
@@ -177,7 +178,8 @@ def _region(
     for hu in (head.hu, head.mirrored_hu):
         paired &= (hu > low) & (hu < high)
     size_ml = volume_ml(own, head.geometry)
-    if not own.any() or paired.sum() < max(config.min_tissue_share * own.sum(), 20):
+    whole = head.region_ml[region_label(region, side)] / head.geometry.slice_voxel_ml[0]
+    if not own.any() or paired.sum() < max(config.min_tissue_share * max(own.sum(), whole), 20):
         return RegionFinding(
             region=region,
             side=side,
@@ -266,11 +268,29 @@ def _at_least(mask: BoolArray, smallest: float) -> BoolArray:
     return np.asarray((sizes >= smallest)[components] & mask)
 
 
-def _described(cluster: BoolArray, head: Head, config: AsymmetryConfig) -> Lesion:
+def _staged(
+    clusters: list[BoolArray], head: Head, config: AsymmetryConfig
+) -> list[tuple[BoolArray, Literal["old", "undetermined"]]]:
+    """Return the clusters with their stage, largest first; what looks like CSF is taken out with its rim, as old.
+
+    The rim of an old infarct is dark by itself and by partial volume: it must not be called acute.
+    """
+    sy, sx = head.geometry.pixel_spacing_mm_yx
+    calm = ndimage.gaussian_filter(head.hu, (0.0, 1.5 / sy, 1.5 / sx))
+    smallest = config.cluster_min_ml / head.geometry.slice_voxel_ml[0]
+    staged: list[tuple[BoolArray, Literal["old", "undetermined"]]] = []
+    for cluster in clusters:
+        past = cluster & _grown(_at_least(cluster & (calm < config.old_hu), smallest), head, config.old_rim_mm)
+        staged += [(past, "old")] if past.any() else []
+        components, count = ndimage.label(_at_least(cluster & ~past, smallest))
+        staged += [(components == index, "undetermined") for index in range(1, count + 1)]
+    return sorted(staged, key=lambda pair: -int(pair[0].sum()))
+
+
+def _described(cluster: BoolArray, stage: Stage, head: Head, config: AsymmetryConfig) -> Lesion:
     distance = head.midplane.distance_mm(head.geometry)[cluster]
     mean_hu = float(stats.trim_mean(head.hu[cluster], config.trim))
     other_hu = float(stats.trim_mean(head.mirrored_hu[cluster], config.trim))
-    stage: Stage = "old" if float(np.median(head.hu[cluster])) < config.old_hu else "undetermined"
     size_ml = volume_ml(cluster, head.geometry)
     centre = centroid_mm(cluster, head.geometry)
     side: Side = "left" if float(np.median(distance)) > 0 else "right"

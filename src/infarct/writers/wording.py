@@ -232,7 +232,10 @@ def side_sentence(aspects: Aspects) -> str:
 def method_sentence(method: str) -> str:
     """Return what a method is, in one sentence."""
     if method == ASYMMETRY:
-        return "Method: asymmetry, a baseline comparison of the two sides of this scan; not a trained model."
+        return (
+            "Method: asymmetry, a baseline comparison of the two sides of this scan; not a trained model. "
+            "It cannot see what both sides share or what lies in the midline."
+        )
     return f"Method: {method}."
 
 
@@ -287,7 +290,7 @@ def volume_rows(findings: Findings) -> tuple[VolumeRow, ...]:
         rows.extend(VolumeRow(f"Bleeding, {t.type}", millilitres(t.volume_ml)) for t in bleeding.types)
     if infarct is not None:
         invalid = NOT_FOR_REPERFUSION if bleeding is not None and bleeding.suspected else ""
-        rows.append(VolumeRow("Infarct, all lesions that are not old", millilitres(infarct.volume_ml), invalid))
+        rows.append(VolumeRow("Darker than the other side, not old", millilitres(infarct.volume_ml), invalid))
     if old is not None:
         rows.append(VolumeRow("Old infarct", millilitres(old.volume_ml), "not counted as acute"))
     if late is not None:

@@ -69,8 +69,14 @@ def test_anatomy_is_not_noise() -> None:
 
 
 def test_no_flat_brain_has_no_noise() -> None:
-    for hu, mask in ((noisy(3, 0), np.zeros_like(brain())), (noisy(3, 0) + 100, brain())):
-        assert measure_noise(hu, mask, GEOMETRY) == Noise(0.0, 1.2)
+    noise = measure_noise(noisy(3, 0), np.zeros_like(brain()), GEOMETRY)
+    assert (noise.sd_hu, noise.correlated_area_mm2) == (0.0, 1.2)
+
+
+def test_an_offset_does_not_change_the_noise() -> None:
+    plain, offset = (measure_noise(noisy(3, 1.0) + shift, brain(), GEOMETRY) for shift in (0, -20))
+    assert offset.sd_hu == pytest.approx(plain.sd_hu, rel=0.01)
+    assert offset.brain_hu == pytest.approx(plain.brain_hu - 20, abs=0.1)
 
 
 def test_autocorrelation_by_hand() -> None:

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from infarct.preprocess.window import ASPECTS, FOLLOWUP, LOCALIZE, SEGMENT, STROKE, Window
+from infarct.preprocess.window import ASPECTS, FOLLOWUP, LOCALIZE, SEGMENT, Window
 
 
 @pytest.mark.parametrize(
     ("window", "low_hu", "high_hu"),
-    [(LOCALIZE, -35, 115), (ASPECTS, 5, 55), (FOLLOWUP, 20, 50), (SEGMENT, 0, 80), (STROKE, 20, 50)],
+    [(LOCALIZE, -35, 115), (ASPECTS, 5, 55), (FOLLOWUP, 20, 50), (SEGMENT, 0, 80)],
 )
 def test_limits(window: Window, low_hu: float, high_hu: float) -> None:
     assert (window.low_hu, window.high_hu) == (low_hu, high_hu)
