@@ -87,8 +87,7 @@ def analyze(scan: Scan, request: Request | None = None, clock: Clock | None = No
     with clock.step("asymmetry"):
         sides = compare_sides(head, config, symptomatic_side=request.symptomatic_side)
     with clock.step("quality"):
-        blood = hyperdense_mask(head)
-        blood_ml = volume_ml(blood, head.geometry)
+        blood, blood_ml = _blood(head)
         flags = unique_flags((*scan_flags(scan), *head_flags(scan, head), *_answer_flags(sides, blood_ml, request)))
     with clock.step("maps"):
         maps = _maps(scan, head, sides, blood)
@@ -155,6 +154,13 @@ def _brain(scan: Scan, hu: Float32Array, geometry: Geometry) -> tuple[BoolArray,
             return segment_open_skull(hu, geometry), False
     except StepFailed as failure:
         raise NotHeadCT(f"no brain found in the scan ({failure}); pass a plain CT of a whole head") from failure
+
+
+def _blood(head: Head) -> tuple[BoolArray, float]:
+    """Return what may be blood and its volume in ml; specks too small to be suspected are left out of both."""
+    blood = hyperdense_mask(head)
+    blood_ml = volume_ml(blood, head.geometry)
+    return (blood, blood_ml) if blood_ml >= BLOOD_ML else (np.zeros_like(blood), 0.0)
 
 
 def _answer_flags(sides: AsymmetryResult, blood_ml: float, request: Request) -> tuple[Flag, ...]:
