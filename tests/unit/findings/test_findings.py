@@ -188,4 +188,6 @@ def test_values_outside_their_range_are_refused(model, fields: dict) -> None:
 
 def test_json_holds_no_nan_whatever_is_in_the_config() -> None:
     text = to_json(findings())
-    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in the JSON"))
+    odd: list[str] = []
+    json.loads(text, parse_constant=odd.append)
+    assert odd == []

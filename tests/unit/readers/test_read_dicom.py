@@ -481,7 +481,7 @@ def test_one_truncated_slice_refuses_the_series(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for length in (len(whole) - 1000, len(whole) // 10, 200, 0):
         path.write_bytes(whole[:length])
-        refusal(tmp_path)
+        assert refusal(tmp_path)
 
 
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"])
@@ -489,7 +489,7 @@ def test_a_truncated_compressed_stream_is_refused(tmp_path: Path, syntax: str) -
     folder = recoded(write_series(tmp_path / "plain"), syntax, tmp_path / "coded")
     path = folder / "004.dcm"
     path.write_bytes(path.read_bytes()[:-3000])
-    refusal(folder)
+    assert refusal(folder)
 
 
 @pytest.mark.parametrize(
@@ -518,7 +518,7 @@ def test_an_impossible_size_is_refused_before_anything_is_allocated(tmp_path: Pa
         if k == 0:
             ds.Rows = ds.Columns = 65535
 
-    refusal(write_series(tmp_path, Series(edit=huge)))
+    assert refusal(write_series(tmp_path, Series(edit=huge)))
 
 
 def test_coronal_series_are_refused(tmp_path: Path) -> None:
@@ -533,7 +533,7 @@ def test_unknown_compression_is_refused(tmp_path: Path, syntax: str) -> None:
     for path in folder.iterdir():
         old = b"1.2.840.10008.1.2.4.70"
         path.write_bytes(path.read_bytes().replace(old, syntax.encode().ljust(len(old), b"\0")[: len(old)]))
-    refusal(folder)
+    assert refusal(folder)
 
 
 def test_geometry_matches_an_upright_grid(clean: Scan) -> None:

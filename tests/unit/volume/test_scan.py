@@ -44,8 +44,10 @@ def test_other_axes_are_refused(x: tuple[float, ...], y: tuple[float, ...]) -> N
 
 def test_tilted_heads_are_taken() -> None:
     cosine, sine = np.cos(np.radians(30)), np.sin(np.radians(30))
-    Scan(np.zeros(SHAPE, dtype=np.float32), geometry(y=(0, cosine, sine)))
-    Scan(np.zeros(SHAPE, dtype=np.float32), geometry(x=(cosine, sine, 0), y=(-sine, cosine, 0)))
+    pitched = Scan(np.zeros(SHAPE, dtype=np.float32), geometry(y=(0, cosine, sine)))
+    np.testing.assert_allclose(pitched.geometry.normal, (0, -sine, cosine), atol=1e-12)
+    yawed = Scan(np.zeros(SHAPE, dtype=np.float32), geometry(x=(cosine, sine, 0), y=(-sine, cosine, 0)))
+    np.testing.assert_allclose(yawed.geometry.normal, (0, 0, 1), atol=1e-12)
 
 
 def test_hu_are_float32_and_read_only_whatever_came_in() -> None:

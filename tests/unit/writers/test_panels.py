@@ -147,7 +147,8 @@ def test_the_head_field_holds_the_brain_with_margins_in_mm() -> None:
 
 
 def test_text_is_not_read_as_a_formula() -> None:
-    draw_panel(panel_of(slice_hu(), text="cost $1_{x$ \\frac"))
+    drawn = draw_panel(panel_of(slice_hu(), text="cost $1_{x$ \\frac"))
+    assert (drawn != draw_panel(panel_of(slice_hu(), text=""))).any()
 
 
 def test_the_same_panel_gives_the_same_bytes_without_metadata() -> None:
