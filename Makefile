@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEMO := build/demo
 DATA ?=
 
-.PHONY: demo test test-all test-real check bench format schema clean
+.PHONY: demo test test-all test-real check bench bench-phantom format schema clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +42,10 @@ check: $(STAMP)
 ## Side-by-side measurements; each prints a ratio.
 bench: $(STAMP)
 	for script in bench/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+## How like real scans the phantoms are: make bench-phantom [DATA=folder-with-real-scans]
+bench-phantom: $(STAMP)
+	$(BIN)/python bench/phantom_realism.py $(if $(DATA),--data "$(DATA)")
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -47,9 +47,9 @@ def seconds_of(command: list[str]) -> float:
 
 def phantom_folder(temporary: Path) -> Path:
     from acceptance.stored_scans import write_dicom
-    from infarct.phantom import make_demo_patient
+    from plain_head import make_plain_patient
 
-    return write_dicom(temporary / "series", make_demo_patient(1).scan)
+    return write_dicom(temporary / "series", make_plain_patient(1).scan)
 
 
 def main(folder: Path | None) -> None:

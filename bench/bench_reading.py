@@ -17,9 +17,9 @@ import SimpleITK as sitk
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from acceptance.stored_scans import write_dicom
-from infarct.phantom import DemoSetup, make_demo_patient
 from infarct.readers import read_scan
 from infarct.volume import Geometry
+from plain_head import PlainSetup, make_plain_patient
 
 REPEATS = 3
 
@@ -46,7 +46,7 @@ def convert(folder: Path, out: Path) -> None:
 
 def main(slices: int) -> None:
     geometry = Geometry.regular((slices, 512, 512), (150 / slices, 0.45, 0.45), origin_mm=(-115.0, -115.0, -75.0))
-    scan = make_demo_patient(1, DemoSetup(geometry=geometry)).scan
+    scan = make_plain_patient(1, PlainSetup(geometry=geometry)).scan
     with tempfile.TemporaryDirectory() as temporary:
         folder, out = write_dicom(Path(temporary) / "series", scan), Path(temporary) / "out"
         out.mkdir()

@@ -6,17 +6,20 @@ our coarse search's best pose as its start, which flatters it. Run: python bench
 
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
 from infarct.atlas import load_atlas
 from infarct.atlas import registration as ours
-from infarct.phantom import DemoSetup, Pose, make_demo_patient
-from infarct.phantom.demo import MNI_PER_HEAD
+from infarct.phantom import Pose
 from infarct.preprocess.intracranial import segment_intracranial
 from infarct.types import Float64Array
 from infarct.volume import Geometry
+from plain_head import MNI_PER_HEAD, PlainSetup, make_plain_patient
 
 FIELD = Geometry.regular((48, 250, 250), (5.0, 1.2, 1.2), origin_mm=(-150.0, -150.0, -120.0))
 
@@ -55,7 +58,7 @@ def main(heads: int) -> None:
     for number in range(heads):
         random = np.random.default_rng(30_000 + number)
         pitch, roll, yaw = random.uniform(-25, 25, 3).tolist()
-        patient = make_demo_patient(number, DemoSetup(pose=Pose(pitch, roll, yaw), geometry=FIELD))
+        patient = make_plain_patient(number, PlainSetup(pose=Pose(pitch, roll, yaw), geometry=FIELD))
         brain = segment_intracranial(patient.scan.hu, FIELD)
         truth = np.linalg.inv(patient.truth.scan_to_atlas)
         world = points @ truth[:3, :3].T + truth[:3, 3]

@@ -7,10 +7,10 @@ import numpy as np
 from acceptance.stored_scans import axis_orders, mirrored_voxels, rectified, write_dicom, write_nifti
 from infarct.anatomy import Side, opposite
 from infarct.findings import Findings
-from infarct.phantom import Pose
 from infarct.pipeline import analyze
 from infarct.readers import read_scan
 from infarct.volume import Scan
+from plain_head import Pose
 
 
 def findings_of(scan: Scan) -> Findings:

@@ -13,8 +13,8 @@ from acceptance.command import Outcome, run
 from acceptance.stored_scans import rectified, write_dicom, write_nifti
 from infarct import __version__
 from infarct.findings import INTENDED_USE, Findings
-from infarct.phantom import DemoSetup, make_demo_patient
 from infarct.volume import Geometry, Scan
+from plain_head import PlainSetup, make_plain_patient
 
 Command = Callable[..., Outcome]
 SMALL = Geometry.regular((34, 128, 128), (5.0, 1.8, 1.8), origin_mm=(-114.3, -114.3, -85.0))
@@ -22,7 +22,7 @@ SMALL = Geometry.regular((34, 128, 128), (5.0, 1.8, 1.8), origin_mm=(-114.3, -11
 
 @pytest.fixture(scope="module")
 def scan() -> Scan:
-    return make_demo_patient(5, DemoSetup(side="left", geometry=SMALL, head_rest=False)).scan
+    return make_plain_patient(5, PlainSetup(side="left", geometry=SMALL, head_rest=False)).scan
 
 
 @pytest.fixture(scope="module")

@@ -5,23 +5,22 @@ import pytest
 
 from infarct.atlas import load_atlas
 from infarct.atlas.registration import register
-from infarct.phantom import DemoPatient, DemoSetup, Pose, make_demo_patient
-from infarct.phantom.demo import MNI_PER_HEAD
 from infarct.preprocess.head import working_geometry, working_hu
 from infarct.preprocess.intracranial import segment_intracranial
 from infarct.preprocess.midplane import find_midplane, midplane_of
 from infarct.volume import Geometry
+from plain_head import MNI_PER_HEAD, PlainPatient, PlainSetup, Pose, make_plain_patient
 
 POSES = 50
 MAX_ERROR_MM = 3.0
 FIELD = Geometry.regular((48, 250, 250), (5.0, 1.2, 1.2), origin_mm=(-150.0, -150.0, -120.0))
 
 
-def posed_patient(number: int) -> DemoPatient:
+def posed_patient(number: int) -> PlainPatient:
     random = np.random.default_rng(20_000 + number)
     x, y, z = random.uniform(-40, 40, 3)
     pose = Pose(*random.uniform(-25, 25, 3), shift_mm=(x, y, z))
-    return make_demo_patient(number, DemoSetup(pose=pose, geometry=FIELD, healthy=number % 2 == 0))
+    return make_plain_patient(number, PlainSetup(pose=pose, geometry=FIELD, healthy=number % 2 == 0))
 
 
 def measured(number: int) -> tuple[bool, float, float, float]:

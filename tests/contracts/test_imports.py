@@ -1,9 +1,17 @@
 """What may be imported where; the floors themselves are checked by import-linter."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
+from typing import get_args
 
 import pytest
+
+import infarct
+from infarct.cli.phantom import PAIR_CHOICES, FormatChoice, PresetChoice, SplitChoice
+from infarct.export.order import Format
+from infarct.phantom import PAIRS, PRESETS, SPLITS
 
 BLOCKER = """
 import sys
@@ -33,16 +41,41 @@ def run_blocked(blocked: set[str], code: str) -> str:
     return done.stdout
 
 
-def test_phantom_runs_with_numpy_and_scipy_alone() -> None:
+def test_phantom_runs_with_torch_numpy_and_scipy_alone() -> None:
+    """All of it: it must render on a bare GPU machine."""
     code = (
-        "from infarct.phantom import make_demo_patient, DemoSetup\n"
-        "patient = make_demo_patient(1, DemoSetup(pixel_spacing_mm=3.0, slice_spacing_mm=10.0))\n"
-        "print(patient.truth.infarct.any(), patient.scan.hu.max() > 300)"
+        "import importlib, pkgutil, infarct.phantom as room\n"
+        "names = [module.name for module in pkgutil.iter_modules(room.__path__)]\n"
+        "for name in names: importlib.import_module(f'infarct.phantom.{name}')\n"
+        "print(len(names), room.draw('aspects', 1, 'test').name)"
     )
-    assert run_blocked(READING | {"torch"}, code).split() == ["True", "True"]
+    count, name = run_blocked(READING, code).split()
+    assert int(count) > 20
+    assert name == "aspects-test-0001"
 
 
-@pytest.mark.parametrize("verb", ["--help", "analyze --help", "demo --help"])
+TORCH_ROOMS = {"networks", "runtime", "systems", "phantom", "training"}
+
+
+def test_torch_stays_in_its_rooms() -> None:
+    root = Path(infarct.__file__).parent
+    for path in root.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        if "torch" in {name.partition(".")[0] for name in names}:
+            assert path.relative_to(root).parts[0] in TORCH_ROOMS, path
+
+
+def test_the_command_line_knows_the_phantoms_names() -> None:
+    """It repeats them, so that its help needs no torch."""
+    assert tuple(PresetChoice) == PRESETS
+    assert tuple(SplitChoice) == SPLITS
+    assert tuple(FormatChoice) == get_args(Format)
+    assert PAIR_CHOICES == PAIRS
+
+
+@pytest.mark.parametrize("verb", ["--help", "analyze --help", "demo --help", "phantom --help"])
 def test_help_is_light(verb: str) -> None:
     heavy = {"torch", "SimpleITK", "matplotlib", "scipy", "pydicom", "gdcm", "nibabel", "jinja2", "PIL"}
     assert "Usage" in run_blocked(heavy, HELP.replace("'--help'", ", ".join(repr(word) for word in verb.split())))

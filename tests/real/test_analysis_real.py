@@ -7,10 +7,10 @@ import pytest
 
 from acceptance import side_checks
 from infarct.findings import Analysis, Lesion
-from infarct.phantom import Pose
 from infarct.pipeline import analyze
 from infarct.readers import read_scan
 from infarct.volume import Scan, volume_ml
+from plain_head import Pose
 
 pytestmark = pytest.mark.real
 

@@ -7,6 +7,7 @@ import typer
 from infarct import __version__
 from infarct.cli.analyze import analyze
 from infarct.cli.demo import demo
+from infarct.cli.phantom import phantom
 from infarct.cli.schema import schema
 from infarct.findings import INTENDED_USE
 
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(analyze)
 app.command()(demo)
+app.command()(phantom)
 app.command()(schema)
 
 

@@ -89,6 +89,11 @@ class Steps:
         self._progress.update(self._task, completed=self._begun, description=name)
         self._begun += 1
 
+    def reach(self, done: int, text: str) -> None:
+        """Say that ``done`` steps are done, and where that is."""
+        self._begun = done
+        self._progress.update(self._task, completed=done, description=text)
+
     def finish(self) -> None:
         """Say that the last step is done."""
         self._progress.update(self._task, completed=self._begun, description="done")

@@ -8,12 +8,12 @@ import pytest
 from infarct.atlas import Atlas
 from infarct.atlas.registration import Registration, register
 from infarct.errors import StepFailed
-from infarct.phantom import DemoPatient, DemoSetup, Pose, make_demo_patient
 from infarct.preprocess.head import Head, working_geometry, working_hu
 from infarct.volume import Geometry, Scan, resample_mask
+from plain_head import PlainPatient, PlainSetup, Pose, make_plain_patient
 
 
-def error_mm(found: Registration, patient: DemoPatient, atlas: Atlas) -> np.ndarray:
+def error_mm(found: Registration, patient: PlainPatient, atlas: Atlas) -> np.ndarray:
     """Distance in the scan between where the map and the truth take points of the atlas's brain."""
     points = atlas.geometry.index_to_world(np.argwhere(atlas.brain)[::499])
     truth = np.linalg.inv(patient.truth.scan_to_atlas)
@@ -21,14 +21,14 @@ def error_mm(found: Registration, patient: DemoPatient, atlas: Atlas) -> np.ndar
     return np.linalg.norm(here - there, axis=1)
 
 
-def registered(patient: DemoPatient, atlas: Atlas) -> Registration:
+def registered(patient: PlainPatient, atlas: Atlas) -> Registration:
     geometry = working_geometry(patient.scan.geometry)
     brain = resample_mask(patient.truth.intracranial, patient.scan.geometry, geometry)
     return register(working_hu(patient.scan, geometry), brain, geometry, atlas)
 
 
 def test_prepared_heads_lie_where_they_are(
-    atlas: Atlas, healthy_head: Head, healthy_patient: DemoPatient, left_head: Head, left_patient: DemoPatient
+    atlas: Atlas, healthy_head: Head, healthy_patient: PlainPatient, left_head: Head, left_patient: PlainPatient
 ) -> None:
     for head, patient in ((healthy_head, healthy_patient), (left_head, left_patient)):
         found = head.registration
@@ -43,7 +43,7 @@ def test_prepared_heads_lie_where_they_are(
 
 def test_a_turned_head(atlas: Atlas) -> None:
     pose = Pose(pitch_deg=-21, roll_deg=14, yaw_deg=18, shift_mm=(-20, 25, 10))
-    patient = make_demo_patient(8, DemoSetup(pose=pose, pixel_spacing_mm=2.0))
+    patient = make_plain_patient(8, PlainSetup(pose=pose, pixel_spacing_mm=2.0))
     found = registered(patient, atlas)
     assert found.is_reliable
     assert error_mm(found, patient, atlas).mean() < 3.0
@@ -51,7 +51,7 @@ def test_a_turned_head(atlas: Atlas) -> None:
 
 @pytest.mark.slow
 def test_the_same_head_gives_the_same_map(atlas: Atlas) -> None:
-    patient = make_demo_patient(8, DemoSetup(pixel_spacing_mm=2.0))
+    patient = make_plain_patient(8, PlainSetup(pixel_spacing_mm=2.0))
     first, second = registered(patient, atlas), registered(patient, atlas)
     assert np.array_equal(first.scan_to_atlas, second.scan_to_atlas)
 
@@ -59,7 +59,7 @@ def test_the_same_head_gives_the_same_map(atlas: Atlas) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_head_upside_down_or_back_to_front_is_not_called_reliable(atlas: Atlas, axis: int) -> None:
-    patient = make_demo_patient(8, DemoSetup(pixel_spacing_mm=2.0, pose=Pose()))
+    patient = make_plain_patient(8, PlainSetup(pixel_spacing_mm=2.0, pose=Pose()))
     scan, truth = patient.scan, patient.truth
     turned = replace(patient, scan=Scan(np.flip(scan.hu, axis), scan.geometry))
     turned = replace(turned, truth=replace(truth, intracranial=np.flip(truth.intracranial, axis)))
@@ -72,7 +72,7 @@ def test_no_brain_fails(atlas: Atlas) -> None:
         register(np.zeros(geometry.shape_zyx, np.float32), np.zeros(geometry.shape_zyx, bool), geometry, atlas)
 
 
-def test_a_few_slices_fail_or_are_called_poor(atlas: Atlas, left_patient: DemoPatient) -> None:
+def test_a_few_slices_fail_or_are_called_poor(atlas: Atlas, left_patient: PlainPatient) -> None:
     """25 mm of the vertex hold too little of a head."""
     scan, inside = left_patient.scan, left_patient.truth.intracranial
     top = int(np.flatnonzero(inside.any(axis=(1, 2)))[-1]) - 4

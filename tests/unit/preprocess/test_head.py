@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from infarct.atlas import Atlas
-from infarct.phantom import DemoPatient
 from infarct.preprocess.head import Head, atlas_labels, mirrored_mask, working_geometry, working_hu
 from infarct.preprocess.midplane import Midplane
 from infarct.volume import Geometry, Scan
+from plain_head import PlainPatient
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_working_hu_averages_fine_pixels() -> None:
     assert got[:, 3:-3, 3:-3].mean() == pytest.approx(30, abs=0.3)
 
 
-def test_atlas_labels_agree_with_the_truth(atlas: Atlas, left_head: Head, left_patient: DemoPatient) -> None:
+def test_atlas_labels_agree_with_the_truth(atlas: Atlas, left_head: Head, left_patient: PlainPatient) -> None:
     labels = left_head.aspects_regions
     truth = left_patient.truth.aspects_regions
     got = atlas_labels(atlas, atlas.aspects_labels, left_head.registration, left_patient.scan.geometry)

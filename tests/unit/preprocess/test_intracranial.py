@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from infarct.errors import StepFailed
-from infarct.phantom import DemoPatient
 from infarct.preprocess.intracranial import segment_intracranial, segment_open_skull, segment_stripped
 from infarct.volume import Geometry, volume_ml
+from plain_head import PlainPatient
 
 INNER_MM, OUTER_MM, SCALP_MM = 72.0, 79.0, 85.0
 FORAMEN_MM, CANAL_MM = 16.0, 11.0
@@ -141,7 +141,7 @@ def test_open_skull_without_tissue_fails() -> None:
         segment_open_skull(np.full(grid(5.0).shape_zyx, -1000, dtype=np.float32), grid(5.0))
 
 
-def test_demo_patient(left_patient: DemoPatient) -> None:
+def test_demo_patient(left_patient: PlainPatient) -> None:
     scan, truth = left_patient.scan, left_patient.truth.intracranial
     got = segment_intracranial(scan.hu, scan.geometry)
     assert dice(got, truth) >= 0.95

@@ -5,10 +5,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from infarct.errors import StepFailed
-from infarct.phantom import DemoPatient, DemoSetup, Pose, make_demo_patient
 from infarct.preprocess.head import working_geometry, working_hu
 from infarct.preprocess.midplane import Midplane, find_midplane, midplane_of, mirrored
 from infarct.volume import Geometry, resample_mask
+from plain_head import PlainPatient, PlainSetup, Pose, make_plain_patient
 
 GEOMETRY = Geometry.regular((4, 9, 11), (5.0, 3.0, 2.0), origin_mm=(-10.0, -12.0, 0.0))
 UPRIGHT = Midplane(np.array([1.0, 0, 0]), 2.0)
@@ -83,7 +83,7 @@ def test_mirrored_twice_is_the_image_again() -> None:
     assert np.abs(mirrored(smooth, geometry, plane) - smooth)[inner].max() > 15
 
 
-def truth_of(patient: DemoPatient) -> Midplane:
+def truth_of(patient: PlainPatient) -> Midplane:
     """The atlas's plane x = 0 carried into the scan: the atlas is scaled along its axes only, then turned."""
     return midplane_of(np.linalg.inv(patient.truth.scan_to_atlas))
 
@@ -107,7 +107,7 @@ STARTS = [((5.0, 0.0), 0.0), ((-3.5, 3.5), -5.0), ((0.0, -5.0), 5.0)]
 
 
 def check_pose(number: int, pose: Pose) -> None:
-    patient = make_demo_patient(40 + number, DemoSetup(pose=pose, pixel_spacing_mm=1.5))
+    patient = make_plain_patient(40 + number, PlainSetup(pose=pose, pixel_spacing_mm=1.5))
     geometry = working_geometry(patient.scan.geometry)
     hu = working_hu(patient.scan, geometry)
     brain = resample_mask(patient.truth.intracranial, patient.scan.geometry, geometry)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from infarct.phantom import DemoPatient
 from infarct.preprocess.head import working_geometry, working_hu
 from infarct.preprocess.noise import Noise, autocorrelation, measure_noise
 from infarct.volume import Geometry
+from plain_head import PlainPatient
 
 GEOMETRY = Geometry.regular((12, 160, 150), (5.0, 1.0, 1.2))
 
@@ -86,7 +86,7 @@ def test_autocorrelation_by_hand() -> None:
     np.testing.assert_allclose(got, [1, 0, -1, 0, 1], atol=0.01)
 
 
-def test_demo_noise_on_the_working_grid(healthy_patient: DemoPatient, still_patient: DemoPatient) -> None:
+def test_demo_noise_on_the_working_grid(healthy_patient: PlainPatient, still_patient: PlainPatient) -> None:
     """The same patient with and without noise: the difference is the noise, which must be what is measured.
 
     The demo mixes two grains, which one Gaussian grain cannot follow: its coarse part is underestimated.

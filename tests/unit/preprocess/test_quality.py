@@ -9,7 +9,6 @@ from scipy.spatial.transform import Rotation
 import infarct.pipeline
 from infarct.anatomy import region_label
 from infarct.errors import StepFailed
-from infarct.phantom import DemoPatient
 from infarct.preprocess.head import Head
 from infarct.preprocess.intracranial import segment_intracranial, segment_open_skull
 from infarct.preprocess.midplane import Midplane
@@ -17,6 +16,7 @@ from infarct.preprocess.noise import Noise
 from infarct.preprocess.quality import head_flags, hemorrhage_flag, hyperdense_mask, scan_flags, unique_flags
 from infarct.types import Flag
 from infarct.volume import Acquisition, Geometry, Scan, volume_ml
+from plain_head import PlainPatient
 
 
 def codes(flags: tuple[Flag, ...]) -> list[str]:
@@ -78,7 +78,7 @@ def test_unique_flags_puts_the_gravest_first_and_keeps_it() -> None:
 
 
 def test_clean_patients_raise_none(
-    healthy_patient: DemoPatient, healthy_head: Head, left_patient: DemoPatient, left_head: Head
+    healthy_patient: PlainPatient, healthy_head: Head, left_patient: PlainPatient, left_head: Head
 ) -> None:
     for patient, head in ((healthy_patient, healthy_head), (left_patient, left_head)):
         assert scan_flags(patient.scan) == ()
@@ -86,13 +86,13 @@ def test_clean_patients_raise_none(
         assert hemorrhage_flag(volume_ml(hyperdense_mask(head), head.geometry)) is None
 
 
-def test_coverage_incomplete(healthy_patient: DemoPatient, healthy_head: Head) -> None:
+def test_coverage_incomplete(healthy_patient: PlainPatient, healthy_head: Head) -> None:
     head = replace(healthy_head, registration=replace(healthy_head.registration, covered_share=0.9))
     (flag,) = head_flags(healthy_patient.scan, head)
     assert (flag.code, flag.value) == ("coverage_incomplete", pytest.approx(90))
 
 
-def test_registration_poor(healthy_patient: DemoPatient, healthy_head: Head) -> None:
+def test_registration_poor(healthy_patient: PlainPatient, healthy_head: Head) -> None:
     head = replace(healthy_head, registration=replace(healthy_head.registration, is_reliable=False))
     (flag,) = head_flags(healthy_patient.scan, head)
     assert (flag.code, flag.severity) == ("registration_poor", "critical")
@@ -102,7 +102,7 @@ def test_registration_poor(healthy_patient: DemoPatient, healthy_head: Head) -> 
     ("degrees", "shift_mm", "raised"), [(7.0, 0.0, True), (0.0, 8.0, True), (0.0, -8.0, True), (2.0, 2.0, False)]
 )
 def test_midline_uncertain(
-    healthy_patient: DemoPatient, healthy_head: Head, degrees: float, shift_mm: float, raised: bool
+    healthy_patient: PlainPatient, healthy_head: Head, degrees: float, shift_mm: float, raised: bool
 ) -> None:
     plane = healthy_head.midplane
     centre = healthy_head.geometry.index_to_world(np.argwhere(healthy_head.brain).mean(axis=0))
@@ -114,12 +114,12 @@ def test_midline_uncertain(
         assert "mm" in flags[0].message  # the distance is what is wrong, so the message has to tell it
 
 
-def test_noise_high(healthy_patient: DemoPatient, healthy_head: Head) -> None:
+def test_noise_high(healthy_patient: PlainPatient, healthy_head: Head) -> None:
     (flag,) = head_flags(healthy_patient.scan, replace(healthy_head, noise=Noise(6.2, 9.0)))
     assert (flag.code, flag.value) == ("noise_high", pytest.approx(6.2))
 
 
-def test_motion_or_streaks(healthy_patient: DemoPatient, healthy_head: Head) -> None:
+def test_motion_or_streaks(healthy_patient: PlainPatient, healthy_head: Head) -> None:
     rows = np.arange(healthy_head.hu.shape[1], dtype=np.float32)[:, None]
     hu = healthy_head.hu.copy()
     levels = np.flatnonzero(healthy_head.brain.sum(axis=(1, 2)) > 8000)
@@ -127,12 +127,12 @@ def test_motion_or_streaks(healthy_patient: DemoPatient, healthy_head: Head) -> 
     assert codes(head_flags(healthy_patient.scan, replace(healthy_head, hu=hu))) == ["motion_or_streaks"]
 
 
-def test_noise_in_all_slices_is_no_streak(healthy_patient: DemoPatient, healthy_head: Head) -> None:
+def test_noise_in_all_slices_is_no_streak(healthy_patient: PlainPatient, healthy_head: Head) -> None:
     noise = np.random.default_rng(0).normal(0, 6, healthy_head.hu.shape).astype(np.float32)
     assert head_flags(healthy_patient.scan, replace(healthy_head, hu=healthy_head.hu + noise)) == ()
 
 
-def test_metal(healthy_patient: DemoPatient, healthy_head: Head) -> None:
+def test_metal(healthy_patient: PlainPatient, healthy_head: Head) -> None:
     hu = healthy_patient.scan.hu.copy()
     hu[20, 100:105, 100:104] = 3000  # 20 voxels of 5 mm3
     scan = replace(healthy_patient.scan, hu=hu)
@@ -206,7 +206,7 @@ def test_one_millilitre_is_the_limit() -> None:
 
 
 @pytest.mark.parametrize("density_hu", [120.0, 250.0])
-def test_contrast_in_vessels(healthy_patient: DemoPatient, healthy_head: Head, density_hu: float) -> None:
+def test_contrast_in_vessels(healthy_patient: PlainPatient, healthy_head: Head, density_hu: float) -> None:
     """Arteries and sinuses of 3 mm radius along the midline and through both hemispheres, 18 ml in all."""
     points = world(healthy_head) - place(healthy_head)
     distance = np.abs(healthy_head.midplane.distance_mm(healthy_head.geometry))
@@ -218,13 +218,13 @@ def test_contrast_in_vessels(healthy_patient: DemoPatient, healthy_head: Head, d
     assert "contrast_suspected" in codes(head_flags(healthy_patient.scan, head))
 
 
-def test_skull_defect(healthy_patient: DemoPatient, healthy_head: Head) -> None:
+def test_skull_defect(healthy_patient: PlainPatient, healthy_head: Head) -> None:
     (flag,) = head_flags(healthy_patient.scan, replace(healthy_head, skull_closed=False))
     assert (flag.code, flag.severity) == ("skull_defect", "critical")
 
 
 @pytest.mark.parametrize("radius_mm", [25.0, 45.0])
-def test_a_craniectomy(healthy_patient: DemoPatient, healthy_head: Head, radius_mm: float) -> None:
+def test_a_craniectomy(healthy_patient: PlainPatient, healthy_head: Head, radius_mm: float) -> None:
     """The bone around a point of the vault is gone."""
     outwards = place(healthy_head) + 35 * healthy_head.midplane.normal
     gone = (np.linalg.norm(world(healthy_head) - outwards, axis=-1) < radius_mm) & (healthy_head.hu > 100)
@@ -237,7 +237,7 @@ def test_a_craniectomy(healthy_patient: DemoPatient, healthy_head: Head, radius_
     assert "skull_defect" in codes(head_flags(healthy_patient.scan, head))
 
 
-def test_a_stripped_volume_has_no_skull_to_miss(healthy_patient: DemoPatient, healthy_head: Head) -> None:
+def test_a_stripped_volume_has_no_skull_to_miss(healthy_patient: PlainPatient, healthy_head: Head) -> None:
     head = replace(healthy_head, hu=np.where(healthy_head.brain, healthy_head.hu, np.float32(0)))
     scan = healthy_patient.scan.with_flags(Flag("skull_stripped", "warning", "No skull."))
     assert "skull_defect" not in codes(head_flags(scan, head))
@@ -255,7 +255,7 @@ def analyzed(healthy_head: Head, monkeypatch: pytest.MonkeyPatch):
     return analyze
 
 
-def test_verdict_is_ok_with_info_only(analyzed, healthy_patient: DemoPatient) -> None:
+def test_verdict_is_ok_with_info_only(analyzed, healthy_patient: PlainPatient) -> None:
     quality = analyzed(healthy_patient.scan)
     assert quality.verdict == "ok"
     assert codes(quality.flags) == ["onset_unknown"]
@@ -263,7 +263,7 @@ def test_verdict_is_ok_with_info_only(analyzed, healthy_patient: DemoPatient) ->
     assert (quality.verdict, quality.flags) == ("ok", ())
 
 
-def test_verdict_is_flagged_by_a_warning_and_the_worst_comes_first(analyzed, healthy_patient: DemoPatient) -> None:
+def test_verdict_is_flagged_by_a_warning_and_the_worst_comes_first(analyzed, healthy_patient: PlainPatient) -> None:
     scan = replace(healthy_patient.scan, acquisition=Acquisition(patient_age_years=5))
     scan = scan.with_flags(Flag("thick", "warning", "Thick."))
     quality = analyzed(scan)
@@ -271,13 +271,13 @@ def test_verdict_is_flagged_by_a_warning_and_the_worst_comes_first(analyzed, hea
     assert codes(quality.flags) == ["age_under_18", "thick", "onset_unknown"]
 
 
-def test_onset_under_an_hour(analyzed, healthy_patient: DemoPatient) -> None:
+def test_onset_under_an_hour(analyzed, healthy_patient: PlainPatient) -> None:
     quality = analyzed(healthy_patient.scan, infarct.pipeline.Request(onset_hours=0.5))
     assert codes(quality.flags) == ["onset_under_1h"]
     assert quality.verdict == "flagged"
 
 
-def test_each_code_stands_once(analyzed, healthy_patient: DemoPatient, healthy_head: Head) -> None:
+def test_each_code_stands_once(analyzed, healthy_patient: PlainPatient, healthy_head: Head) -> None:
     """Header and picture both show contrast agent."""
     points = world(healthy_head) - place(healthy_head)
     head = with_density(healthy_head, np.linalg.norm(points, axis=-1) < 14, 130.0)

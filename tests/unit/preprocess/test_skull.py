@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from infarct.errors import StepFailed
-from infarct.phantom import DemoPatient
 from infarct.preprocess.skull import remove_bone_and_falx, strip_skull
 from infarct.volume import Geometry
+from plain_head import PlainPatient
 
 GEOMETRY = Geometry.regular((3, 120, 120), (5.0, 1.0, 1.0))
 STRIPS = pytest.mark.parametrize("strip", [strip_skull, lambda hu: remove_bone_and_falx(hu, GEOMETRY)])
@@ -72,7 +72,7 @@ def test_a_head_rest_is_not_the_brain() -> None:
 
 
 @pytest.mark.parametrize("name", ["strip_skull", "remove_bone_and_falx"])
-def test_demo_patient_through_the_vault(left_patient: DemoPatient, name: str) -> None:
+def test_demo_patient_through_the_vault(left_patient: PlainPatient, name: str) -> None:
     scan, truth = left_patient.scan, left_patient.truth.intracranial
     got = strip_skull(scan.hu) if name == "strip_skull" else remove_bone_and_falx(scan.hu, scan.geometry)
     levels = np.flatnonzero(truth.sum(axis=(1, 2)) > 0.75 * truth.sum(axis=(1, 2)).max())

@@ -7,10 +7,10 @@ import pytest
 
 from infarct.anatomy import REGIONS, SIDES, TERRITORY_LABELS, opposite, region_label
 from infarct.findings import RegionFinding
-from infarct.phantom import DemoPatient
 from infarct.preprocess.head import Head
 from infarct.preprocess.midplane import Midplane, mirrored
 from infarct.systems.asymmetry import AsymmetryConfig, AsymmetryResult, compare_sides, score, side_difference
+from plain_head import PlainPatient
 
 CONFIG = AsymmetryConfig()
 
@@ -176,7 +176,7 @@ def test_clusters_stand_largest_first(healthy_head: Head) -> None:
     assert result.infarct.volume_ml == pytest.approx(counted)
 
 
-def test_the_lesion_of_a_demo_patient(left_result: AsymmetryResult, left_patient: DemoPatient) -> None:
+def test_the_lesion_of_a_demo_patient(left_result: AsymmetryResult, left_patient: PlainPatient) -> None:
     truth = left_patient.truth
     found = {region for region, side in affected(left_result) if side == "left"}
     assert not [pair for pair in affected(left_result) if pair[1] == "right"]

@@ -1,7 +1,6 @@
-"""A small phantom patient made from the atlas: tissues in HU, partial volume, correlated noise, one MCA lesion.
+"""A plain head made from the atlas, for tests that need an exact and cheap truth: no individual anatomy, one lesion.
 
-It shows the whole way from scan to report and gives the tests a truth. It is simple on purpose: no individual
-anatomy, no artefacts, no old lesions; an accuracy measured on it says little about patients.
+The phantom cohort (`infarct.phantom`) is the one to measure accuracy on.
 """
 
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from scipy import ndimage
 
 from infarct.anatomy import REGIONS, TERRITORY_LABELS, Region, Side, region_label
 from infarct.atlas import Atlas, load_atlas
+from infarct.phantom.fields import MNI_PER_HEAD
+from infarct.phantom.patient import Pose
 from infarct.types import BoolArray, Float32Array, Float64Array, LabelArray
 from infarct.volume import Acquisition, Geometry, Scan, Source, resample, resample_labels, resample_mask
 
-MNI_PER_HEAD: Final = 1.17
-"""MNI space is larger than a head: volumes shrink by about 1.6."""
 AFFECTED_SHARE: Final = 0.5
 """A region counts as affected in the truth when the lesion fills at least this share of it."""
 NECK_MM: Final = 60
@@ -28,32 +27,8 @@ SUBSLICES: Final = 3
 
 
 @dataclass(frozen=True)
-class Pose:
-    """How the head lies: rotation about the LPS x, y and z axes in degrees, and shift in mm."""
-
-    pitch_deg: float = 0.0
-    roll_deg: float = 0.0
-    yaw_deg: float = 0.0
-    shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
-
-    def matrix(self) -> Float64Array:
-        """Return the 4x4 LPS matrix of the pose, about the origin."""
-        rotation = np.eye(3)
-        for axis, angle_deg in enumerate((self.pitch_deg, self.roll_deg, self.yaw_deg)):
-            cosine, sine = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
-            first, second = (axis + 1) % 3, (axis + 2) % 3
-            turn = np.eye(3)
-            turn[first, first] = turn[second, second] = cosine
-            turn[first, second], turn[second, first] = -sine, sine
-            rotation = turn @ rotation
-        matrix = np.eye(4)
-        matrix[:3, :3], matrix[:3, 3] = rotation, self.shift_mm
-        return matrix
-
-
-@dataclass(frozen=True)
-class DemoSetup:
-    """What a demo patient has and how it is scanned.
+class PlainSetup:
+    """What a plain head has and how it is scanned.
 
     ``side`` None draws a side; ``healthy`` leaves the lesion out. ``pose`` None draws a slight one. ``geometry`` None
     makes an upright stack that covers the head with ``pixel_spacing_mm`` and ``slice_spacing_mm``.
@@ -71,8 +46,8 @@ class DemoSetup:
 
 
 @dataclass(frozen=True, eq=False)
-class DemoTruth:
-    """What is true of a demo patient; masks are bool (z, y, x) on the scan's geometry."""
+class PlainTruth:
+    """What is true of a plain head; masks are bool (z, y, x) on the scan's geometry."""
 
     side: Side | None
     affected_regions: tuple[Region, ...]
@@ -84,16 +59,16 @@ class DemoTruth:
 
 
 @dataclass(frozen=True, eq=False)
-class DemoPatient:
+class PlainPatient:
     """A phantom scan with its truth."""
 
     scan: Scan
-    truth: DemoTruth
+    truth: PlainTruth
 
 
-def make_demo_patient(seed: int, setup: DemoSetup | None = None) -> DemoPatient:
+def make_plain_patient(seed: int, setup: PlainSetup | None = None) -> PlainPatient:
     """Return a phantom patient; the same ``seed`` and ``setup`` give the same bytes."""
-    setup = setup or DemoSetup()
+    setup = setup or PlainSetup()
     random = np.random.Generator(np.random.Philox(seed))
     atlas = load_atlas()
     pose = setup.pose or _slight_pose(random)
@@ -113,7 +88,7 @@ def make_demo_patient(seed: int, setup: DemoSetup | None = None) -> DemoPatient:
     hu = np.round(hu + setup.noise_hu * _noise(geometry, random)).clip(-1024, 3071).astype(np.float32)
     acquisition = Acquisition(kvp=120.0, manufacturer="infarct phantom", slice_thickness_mm=setup.slice_spacing_mm)
     scan = Scan(hu, geometry, acquisition, Source("phantom", series_choice=f"Phantom patient, seed {seed}."))
-    return DemoPatient(scan, _truth(atlas, lesion, None if setup.healthy else side, geometry, scan_to_atlas))
+    return PlainPatient(scan, _truth(atlas, lesion, None if setup.healthy else side, geometry, scan_to_atlas))
 
 
 def _slight_pose(random: np.random.Generator) -> Pose:
@@ -122,7 +97,7 @@ def _slight_pose(random: np.random.Generator) -> Pose:
     return Pose(pitch, roll, yaw, shift_mm=(x, y, z))
 
 
-def _covering(atlas: Atlas, atlas_to_scan: Float64Array, setup: DemoSetup) -> Geometry:
+def _covering(atlas: Atlas, atlas_to_scan: Float64Array, setup: PlainSetup) -> Geometry:
     """Return an upright stack of square slices that covers brain and skull vault."""
     corners = atlas.geometry.index_to_world(np.argwhere(atlas.intracranial)[::997])
     world = corners @ atlas_to_scan[:3, :3].T + atlas_to_scan[:3, 3]
@@ -232,14 +207,14 @@ def _noise(geometry: Geometry, random: np.random.Generator) -> Float32Array:
 
 def _truth(
     atlas: Atlas, lesion: BoolArray, side: Side | None, geometry: Geometry, scan_to_atlas: Float64Array
-) -> DemoTruth:
+) -> PlainTruth:
     def onto_scan(mask: BoolArray) -> BoolArray:
         return resample_mask(mask, atlas.geometry, geometry, transform=scan_to_atlas)
 
     def is_affected(region: Region, of: Side) -> bool:
         return bool(lesion[atlas.aspects_labels == region_label(region, of)].mean() >= AFFECTED_SHARE)
 
-    return DemoTruth(
+    return PlainTruth(
         side=side,
         affected_regions=tuple(region for region in REGIONS if side and is_affected(region, side)),
         infarct=onto_scan(lesion),

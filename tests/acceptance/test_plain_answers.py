@@ -1,18 +1,18 @@
-"""The demo phantom's truth against what the asymmetry baseline answers."""
+"""A plain head's truth against what the asymmetry baseline answers."""
 
 import numpy as np
 import pytest
 
 from infarct.findings import Analysis
-from infarct.phantom import DemoPatient, DemoSetup, make_demo_patient
 from infarct.pipeline import analyze
+from plain_head import PlainPatient, PlainSetup, make_plain_patient
 
 LESION_SEEDS = range(4)
 HEALTHY_SEEDS = range(100, 110)
 
 
-def answer(seed: int, *, healthy: bool) -> tuple[DemoPatient, Analysis]:
-    patient = make_demo_patient(seed, DemoSetup(pixel_spacing_mm=0.9, healthy=healthy))
+def answer(seed: int, *, healthy: bool) -> tuple[PlainPatient, Analysis]:
+    patient = make_plain_patient(seed, PlainSetup(pixel_spacing_mm=0.9, healthy=healthy))
     return patient, analyze(patient.scan)
 
 
@@ -41,7 +41,7 @@ def test_found_voxels_lie_in_the_true_lesion() -> None:
 
 
 @pytest.mark.slow
-def test_healthy_demos_score_ten() -> None:
+def test_healthy_heads_score_ten() -> None:
     scores = []
     for seed in HEALTHY_SEEDS:
         _, analysis = answer(seed, healthy=True)
@@ -50,7 +50,7 @@ def test_healthy_demos_score_ten() -> None:
     assert scores.count(10) >= 9
 
 
-def test_a_healthy_demo_scores_ten() -> None:
+def test_a_healthy_head_scores_ten() -> None:
     _, analysis = answer(HEALTHY_SEEDS[0], healthy=True)
     assert analysis.findings.aspects is not None
     assert analysis.findings.aspects.score == 10

@@ -1,0 +1,1 @@
+"""Phantom cohorts as files on disk."""

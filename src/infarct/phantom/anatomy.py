@@ -1,0 +1,217 @@
+"""The healthy head: the atlas bent, sharpened and folded into one individual, with skull, scalp, sinuses and vessels.
+
+Smooth fields (distances, folds, deformation) are made at 2 mm and interpolated; only the tissue maps are read at 1 mm.
+Slabs of slices are made one after another, so that memory stays flat and the work in cache.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from infarct.phantom.canvas import Canvas
+from infarct.phantom.fields import MNI_PER_HEAD, AtlasFields, atlas_fields
+from infarct.phantom.folding import fold_fields
+from infarct.phantom.grid import Grid, smooth_noise
+from infarct.phantom.patient import Densities, Head
+from infarct.phantom.skull import outside_hu
+from infarct.phantom.warp import WARP, pull_back
+
+BOX_LOW_MM: Final = (-106.0, -118.0, -112.0)
+BOX_HIGH_MM: Final = (106.0, 126.0, 112.0)
+"""What of the atlas's space a canvas holds, (x, y, z)."""
+SLAB: Final = 12
+CORTEX_MM: Final = 2.6
+"""Thickness of the cortex along an individual sulcus."""
+VENTRICLE_PUSH: Final = 1.2
+"""Push in the ventricles over the logarithm of their volume ratio: they spill out of where they push."""
+VENTRICLE_WALL_MM: Final = (0.7, 0.8)
+"""How far the wall recedes: at the mean volume, and more for each unit of the logarithm of the ratio."""
+SHARPEN_FLUID: Final = 1.7
+SHARPEN_GREY: Final = 1.6
+"""Factors on the log odds of the average maps: an individual's borders are sharper than an average's."""
+RIM_MM: Final = 3.6
+"""By how much (atlas mm) the skull of a young head lies nearer to the cortex than in the atlas."""
+
+
+@dataclass(frozen=True, eq=False)
+class Individual:
+    """A head's parameters with the smooth fields on its 2 mm ``lattice``, (c, z, y, x).
+
+    Channels: atlas x, y, z (mm); atlas distance in the skull, in the ventricles, in the head (mm); share of cerebrum;
+    fold pattern, its slope, its reach (mm); regional shifts of fluid and of grey matter (log odds); two smooth and two
+    fine textures of skull and scalp.
+    """
+
+    head: Head
+    densities: Densities
+    lattice: Grid
+    channels: Tensor
+    atlas_per_head: tuple[float, float, float]
+
+    @property
+    def per_mm(self) -> float:
+        """Atlas mm per head mm, mean of the axes."""
+        return sum(self.atlas_per_head) / 3
+
+
+def build(head: Head, densities: Densities, *, gain: Tensor | None = None, device: str = "cpu") -> Canvas:
+    """Return the healthy head on a 1 mm grid in its own frame; `compose` gives soft tissue its HU.
+
+    ``gain`` is the wanted logarithm of volume change on the atlas's coarse grid: swelling and blood push, scars pull.
+    """
+    fields = atlas_fields(device)
+    individual = _individual(head, densities, fields, gain)
+    depth, rows, columns = (2 * count - 1 for count in individual.lattice.shape_zyx)
+    grid = Grid((depth, rows, columns), 1.0, individual.lattice.origin_mm)
+    slabs = [_slab(individual, fields, grid, low) for low in range(0, depth, SLAB)]
+    canvas = Canvas(grid=grid, **{name: torch.cat([slab[name] for slab in slabs]) for name in slabs[0]})
+    canvas.sulcus = canvas.csf * (1 - canvas.ventricle) * _amid_tissue(canvas)
+    return canvas
+
+
+def compose(canvas: Canvas, densities: Densities, seed: int) -> None:
+    """Give grey, white and fluid their HU; what fills the rest of a voxel keeps its own."""
+    coarse = _halved(canvas.grid)
+    device = canvas.hu.device
+    variation = 0.8 * smooth_noise(seed + 31, coarse, 26.0, device) + 0.6 * smooth_noise(seed + 32, coarse, 9.0, device)
+    variation = functional.interpolate(
+        densities.variation_hu * variation[None, None], size=canvas.grid.shape_zyx, mode="trilinear", align_corners=True
+    )[0, 0]
+    tissue = canvas.grey + canvas.white
+    rest = 1 - tissue - canvas.csf
+    soft = canvas.grey * densities.grey + canvas.white * densities.white + canvas.csf * densities.csf
+    canvas.hu = rest * canvas.hu + soft + tissue * variation
+
+
+def _halved(grid: Grid) -> Grid:
+    """Return the grid of every second voxel; canvases have odd sizes, so both end on the same planes."""
+    depth, rows, columns = ((count + 1) // 2 for count in grid.shape_zyx)
+    return Grid((depth, rows, columns), 2 * grid.spacing_mm, grid.origin_mm)
+
+
+def _individual(head: Head, densities: Densities, fields: AtlasFields, gain: Tensor | None) -> Individual:
+    scale = head.scale_xyz
+    ratio = (MNI_PER_HEAD / scale[0], MNI_PER_HEAD / scale[1], MNI_PER_HEAD / scale[2])
+    pushed = math.log(head.ventricle_ratio) * VENTRICLE_PUSH * _ventricle_share(head, fields)
+    total = pushed if gain is None else pushed + gain
+    moved = pull_back(fields, head.seed, head.coarse_mm, head.fine_mm, total)
+    low = [mm / ratio[axis] for axis, mm in enumerate(BOX_LOW_MM)]
+    count = [int((BOX_HIGH_MM[axis] / ratio[axis] - low[axis]) / 2) + 2 for axis in range(3)]
+    lattice = Grid((count[2], count[1], count[0]), 2.0, (low[0], low[1], low[2]))
+    straight = lattice.points(moved.device) * torch.tensor(ratio, device=moved.device)
+    at = straight + WARP.sample(moved, straight).movedim(0, -1)
+    shape = fields.coarse.sample(fields.shape, at)
+    hull = at - shape[0, ..., None] * shape[4:7].movedim(0, -1)
+    folds = fold_fields(head, moved.device)
+    shifts = [
+        0.6 * smooth_noise(head.seed + 41 + k, lattice, 24.0, moved.device)
+        + 0.5 * smooth_noise(head.seed + 43 + k, lattice, 9.0, moved.device)
+        for k in (0, 1)
+    ]
+    texture = [
+        smooth_noise(head.seed + 51 + k, lattice, scale_mm, moved.device)
+        for k, scale_mm in enumerate((40, 40, 4.5, 4.5))
+    ]
+    parts = [at.movedim(-1, 0), shape[:4], folds.grid.sample(folds.channels, hull), torch.stack([*shifts, *texture])]
+    return Individual(head, densities, lattice, torch.cat(parts), ratio)
+
+
+def _ventricle_share(head: Head, fields: AtlasFields) -> Tensor:
+    """Return where the ventricles push, on the coarse grid, more on one side by the patient's asymmetry."""
+    share = torch.sigmoid(fields.shape[1] + 2.0)
+    x = fields.coarse.points(fields.shape.device)[..., 0]
+    return share * (1 + head.ventricle_asymmetry * torch.tanh(x / 4))
+
+
+def _upsampled(individual: Individual, low: int, high: int) -> Tensor:
+    """Return the channels on planes ``low`` to ``high`` of the 1 mm grid, (c, z, y, x)."""
+    count, rows, columns = individual.lattice.shape_zyx
+    plane = torch.arange(low, high, device=individual.channels.device)
+    below = torch.div(plane, 2, rounding_mode="floor")
+    odd = (plane % 2).to(torch.float32)[None, :, None, None]
+    above = torch.clamp(below + 1, max=count - 1)
+    planes = individual.channels[:, below] * (1 - odd / 2) + individual.channels[:, above] * (odd / 2)
+    size = (2 * rows - 1, 2 * columns - 1)
+    return functional.interpolate(planes, size=size, mode="bilinear", align_corners=True)
+
+
+def _slab(individual: Individual, fields: AtlasFields, grid: Grid, low: int) -> dict[str, Tensor]:
+    """Return the canvas's tensors on a slab of slices from ``low`` up."""
+    high = min(low + SLAB, grid.shape_zyx[0])
+    channels = _upsampled(individual, low, high)
+    at = channels[:3].movedim(0, -1).contiguous()
+    rim = RIM_MM * (1 - individual.head.atrophy) - 1.2 * channels[10]
+    depth = (channels[3] - rim) / individual.per_mm
+    inside = torch.sigmoid(depth / 0.3)
+    tissue = fields.fine.sample(fields.tissue, at)
+    fluid, ventricle, grey_share = _brain(individual, channels, tissue, depth)
+    soft = inside * (1 - tissue[2])
+    near = depth > -1.0
+    points = at[near]
+    labels = []
+    for source in (fields.territories, fields.aspects):
+        target = torch.zeros(depth.shape, dtype=torch.uint8, device=depth.device)
+        target[near] = fields.labels_at(source, points)
+        labels.append(target)
+    skin = channels[5] / individual.per_mm
+    hu, bone = outside_hu(individual.head, individual.densities, at, depth, skin, channels[12:16])
+    return {
+        "atlas_mm": at,
+        "grey": soft * (1 - fluid) * grey_share,
+        "white": soft * (1 - fluid) * (1 - grey_share),
+        "csf": soft * fluid,
+        "sulcus": fluid,
+        "depth_mm": depth,
+        "ventricle": soft * ventricle,
+        "bone": bone,
+        "intracranial": (depth > 0) & (at[..., 2] > -74),
+        "left": at[..., 0] > 0,
+        "territories": labels[0],
+        "aspects": labels[1],
+        "hu": torch.where(depth > 1.0, torch.full_like(hu, individual.densities.dura), hu),
+    }
+
+
+def _log_odds(share: Tensor) -> Tensor:
+    return torch.logit(share.clamp(0.02, 0.98))
+
+
+def _brain(individual: Individual, channels: Tensor, tissue: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the share of fluid, of ventricle in it, and of grey matter in the parenchyma, each (z, y, x)."""
+    head = individual.head
+    cerebrum, pattern, slope, reach = channels[6], channels[7], channels[8], channels[9]
+    sheet = pattern.abs() / slope / individual.per_mm
+    reach = (reach / individual.per_mm).clamp(min=0)
+    gyral = torch.sigmoid((cerebrum - 0.7) / 0.08)
+    width = 1.3 * head.sulcus_mm * (1 - (depth / (reach + 0.1)).clamp(0, 1)) * (1 + 0.5 * channels[10]).clamp(min=0.2)
+    fold = torch.sigmoid((width / 2 - sheet) / 0.35) * gyral * torch.sigmoid((reach - depth) / 0.7)
+    parenchyma = (tissue[0] + tissue[1]).clamp(0, 1)
+    widened = (
+        _log_odds(1 - parenchyma) + 3.2 * (head.atrophy - 0.4) + 0.7 * channels[10] + _fissures(head, channels[:3])
+    )
+    recede = VENTRICLE_WALL_MM[0] + VENTRICLE_WALL_MM[1] * math.log(head.ventricle_ratio)
+    ventricle = torch.sigmoid((channels[4] / individual.per_mm + recede) / 0.4)
+    fluid = torch.maximum(torch.sigmoid(SHARPEN_FLUID * widened), torch.maximum(fold, ventricle))
+    grey = _log_odds(tissue[0] / parenchyma.clamp(min=0.05)) + 0.5 * channels[11]
+    cortex = torch.sigmoid((width / 2 + CORTEX_MM - sheet) / 0.5) * gyral * torch.sigmoid((reach + 1.5 - depth) / 0.7)
+    return fluid, ventricle, torch.maximum(torch.sigmoid(SHARPEN_GREY * grey), cortex)
+
+
+def _fissures(head: Head, at: Tensor) -> Tensor:
+    """Return shifts of the log odds of fluid: the average's sylvian fissure is too narrow, its midline too wide."""
+    x, y, z = at
+    sylvian = torch.exp(-(((x.abs() - 44) / 11) ** 2) - ((y + 2) / 26) ** 2 - ((z - 2) / 20) ** 2)
+    midline = torch.exp(-((x / 6) ** 2)) * torch.sigmoid((z - 22) / 6)
+    return sylvian * (0.8 + 1.2 * head.atrophy) - 2.0 * midline * (1 - head.atrophy)
+
+
+def _amid_tissue(canvas: Canvas) -> Tensor:
+    """Return how much each voxel lies amid parenchyma (0-1): thin sulci do, cisterns and ventricles do not."""
+    tissue = (canvas.grey + canvas.white)[None, None]
+    around = functional.avg_pool3d(functional.avg_pool3d(tissue, 2, ceil_mode=True), 5, stride=1, padding=2)
+    around = functional.interpolate(around, size=canvas.grid.shape_zyx, mode="trilinear", align_corners=False)
+    return torch.sigmoid((around[0, 0] - 0.6) / 0.04)

@@ -1,0 +1,120 @@
+"""The healthy head: tissues add up, sides and labels are right, parameters do what they say."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from infarct.anatomy import region_label
+from infarct.phantom import anatomy
+from infarct.phantom.canvas import Canvas
+from infarct.phantom.landmarks import add_landmarks
+from infarct.phantom.patient import Densities, Head
+
+DENSITIES = Densities(37.0, 29.5, 7.0, 50.0, 48.0, 50.0, -95.0, 1100.0, 500.0, 0.8)
+HEAD = Head(
+    seed=123457,
+    folding="labyrinth",
+    scale_xyz=(1.0, 1.0, 1.0),
+    atrophy=0.4,
+    ventricle_ratio=1.5,
+    ventricle_asymmetry=0.0,
+    sulcus_mm=1.6,
+    coarse_mm=3.0,
+    fine_mm=2.0,
+    skull_mm=6.5,
+    scalp_mm=5.0,
+    frontal_sinus=0.5,
+    mastoid_air=0.7,
+    calcified_choroid=True,
+    calcified_pineal=True,
+    calcified_falx=True,
+    calcified_basal_ganglia=True,
+)
+
+
+@pytest.fixture(scope="module")
+def canvas() -> Canvas:
+    built = anatomy.build(HEAD, DENSITIES)
+    add_landmarks(built, HEAD, DENSITIES)
+    anatomy.compose(built, DENSITIES, HEAD.seed)
+    return built
+
+
+def _ml(share: torch.Tensor, canvas: Canvas) -> float:
+    return float(share.sum()) * canvas.grid.voxel_ml
+
+
+def test_fractions_lie_between_0_and_1_and_fill_the_skull(canvas: Canvas) -> None:
+    total = canvas.grey + canvas.white + canvas.csf
+    for share in (canvas.grey, canvas.white, canvas.csf, canvas.sulcus, canvas.ventricle, canvas.bone, total):
+        assert float(share.min()) >= -1e-5
+        assert float(share.max()) <= 1 + 1e-5
+    deep = canvas.intracranial & (canvas.depth_mm > 3)
+    assert float(total[deep].mean()) > 0.97
+    assert float(total[canvas.depth_mm < -3].max()) < 1e-3
+    assert bool((canvas.ventricle <= canvas.csf + 1e-5).all())
+
+
+def test_volumes_are_a_human_head_s(canvas: Canvas) -> None:
+    assert 900 < _ml(canvas.grey + canvas.white, canvas) < 1400
+    assert 0.9 < float(canvas.grey.sum() / canvas.white.sum()) < 2.2
+    assert 5 < _ml(canvas.ventricle, canvas) < 60
+    assert 1050 < _ml(canvas.intracranial.float(), canvas) < 1700
+
+
+def test_tissues_have_their_hu(canvas: Canvas) -> None:
+    brain = canvas.depth_mm > 4
+    for share, hu in ((canvas.grey, 37.0), (canvas.white, 29.5), (canvas.csf, 7.0)):
+        assert float(canvas.hu[brain & (share > 0.98)].mean()) == pytest.approx(hu, abs=0.7)
+    bone = canvas.hu[canvas.bone > 0.95]
+    assert 450 < float(bone.median()) < 1150
+    assert 900 < float(bone.max()) < 1500
+    corner = canvas.hu[:, :6, :6]
+    assert float(corner.mean()) == pytest.approx(-1000, abs=1)
+
+
+def test_labels_lie_on_their_side(canvas: Canvas) -> None:
+    left = canvas.aspects > 10
+    right = (canvas.aspects > 0) & ~left
+    assert bool(canvas.left[left].all())
+    assert not bool(canvas.left[right].any())
+    x = canvas.grid.points()[..., 0]
+    caudate = canvas.aspects == region_label("C", "left")
+    assert float(x[caudate].mean()) > 5
+
+
+def test_the_same_head_gives_the_same_tensors() -> None:
+    first, second = anatomy.build(HEAD, DENSITIES), anatomy.build(HEAD, DENSITIES)
+    assert torch.equal(first.grey, second.grey)
+    assert torch.equal(first.hu, second.hu)
+
+
+def test_another_seed_is_another_brain(canvas: Canvas) -> None:
+    other = anatomy.build(replace(HEAD, seed=99), DENSITIES)
+    common = torch.corrcoef(torch.stack([canvas.csf.flatten(), other.csf.flatten()]))[0, 1]
+    assert float(common) < 0.9
+
+
+def test_atrophy_widens_ventricles_and_sulci_together(canvas: Canvas) -> None:
+    old = anatomy.build(replace(HEAD, atrophy=0.9, ventricle_ratio=3.0, sulcus_mm=3.0), DENSITIES)
+    assert _ml(old.ventricle, old) > 1.4 * _ml(canvas.ventricle, canvas)
+    assert _ml(old.csf * old.intracranial, old) > 1.5 * _ml(canvas.csf * canvas.intracranial, canvas)
+
+
+def test_a_larger_left_ventricle_is_on_the_left() -> None:
+    uneven = anatomy.build(replace(HEAD, ventricle_ratio=2.5, ventricle_asymmetry=0.4), DENSITIES)
+    left = float((uneven.ventricle * uneven.left).sum())
+    assert left > 1.1 * float((uneven.ventricle * ~uneven.left).sum())
+
+
+def test_calcified_pineal_and_plexus_are_bright(canvas: Canvas) -> None:
+    amid = canvas.depth_mm > 20
+    assert float(canvas.hu[amid].max()) > 90
+    plain = replace(
+        HEAD, calcified_choroid=False, calcified_pineal=False, calcified_falx=False, calcified_basal_ganglia=False
+    )
+    bare = anatomy.build(plain, DENSITIES)
+    add_landmarks(bare, plain, DENSITIES)
+    anatomy.compose(bare, DENSITIES, plain.seed)
+    assert float(bare.hu[bare.depth_mm > 20].max()) < 75

@@ -1,0 +1,63 @@
+from functools import cache
+
+import numpy as np
+import pytest
+
+from infarct.phantom.patient import Patient
+from infarct.phantom.presets import draw
+
+
+@cache
+def patients() -> tuple[Patient, ...]:
+    return tuple(draw("mixed", index) for index in range(800))
+
+
+def column(figure: str) -> np.ndarray:
+    part, name = figure.split(".")
+    return np.array([getattr(getattr(patient, part), name) for patient in patients()], dtype=np.float64)
+
+
+@pytest.mark.parametrize(
+    ("tissue", "mean", "sd"),
+    [("grey", 37, 2), ("white", 29.5, 1.5), ("csf", 7, 3), ("blood", 50, 5), ("bone", 1100, 300)],
+)
+def test_tissues_have_their_densities(tissue: str, mean: float, sd: float) -> None:
+    values = column(f"densities.{tissue}")
+    assert values.mean() == pytest.approx(mean, abs=0.2 * sd)
+    assert values.std() == pytest.approx(sd, rel=0.2)
+
+
+def test_grey_matter_is_5_to_9_hu_above_white() -> None:
+    contrast = column("densities.grey") - column("densities.white")
+    assert contrast.min() >= 5
+    assert contrast.max() <= 9.01
+
+
+def test_ventricles_sulci_and_white_matter_age_together() -> None:
+    age, atrophy = column("clinical.age"), column("head.atrophy")
+    assert np.corrcoef(age, atrophy)[0, 1] > 0.5
+    assert np.corrcoef(atrophy, np.log(column("head.ventricle_ratio")))[0, 1] > 0.4
+    assert np.corrcoef(atrophy, column("head.sulcus_mm"))[0, 1] > 0.6
+    assert np.corrcoef(age, column("confounders.leukoaraiosis"))[0, 1] > 0.35
+
+
+def test_heads_stay_within_what_the_renderer_takes() -> None:
+    assert np.abs(column("head.ventricle_asymmetry")).max() <= 0.4
+    assert np.abs(column("confounders.leukoaraiosis_asymmetry")).max() <= 0.6
+    for name in ("atrophy", "frontal_sinus", "mastoid_air"):
+        values = column(f"head.{name}")
+        assert values.min() >= 0
+        assert values.max() <= 1
+
+
+def test_chronic_damage_is_as_common_as_in_the_papers_patients() -> None:
+    with_old = [bool(p.confounders.old_infarcts) for i in range(1000) if (p := draw("aspects", i))]
+    assert 0.1 < np.mean(with_old) < 0.22
+    severe = [draw("aspects", i).confounders.leukoaraiosis > 0.6 for i in range(600)]
+    assert 0.04 < np.mean(severe) < 0.25
+
+
+def test_men_have_larger_heads() -> None:
+    size = np.array([np.prod(patient.head.scale_xyz) for patient in patients()])
+    male = np.array([patient.clinical.sex == "m" for patient in patients()])
+    assert 1.05 < size[male].mean() / size[~male].mean() < 1.18
