@@ -49,18 +49,16 @@ def main(strokes: int, healthy: int) -> None:
         errors_ml.append(infarct.volume_ml - volume_ml(truth, made.acute.geometry))
     print(f"aspects, validation, {strokes} patients")
     print(f"side right in {sides}; truly affected regions found {found}, missed {missed}; others called {extra}")
-    print(
-        f"Dice mean {np.mean(dice):.2f}, median {np.median(dice):.2f}; volume error median {np.median(errors_ml):+.1f} ml"
-    )
+    print(f"Dice mean {np.mean(dice):.2f}, median {np.median(dice):.2f}")
+    print(f"volume error median {np.median(errors_ml):+.1f} ml")
     scores, volumes = [], []
     for _, analysis in answers("healthy", healthy):
         if analysis.findings.aspects is None or analysis.findings.infarct is None:
             raise SystemExit("the baseline did not run")
         scores.append(analysis.findings.aspects.score)
         volumes.append(analysis.findings.infarct.volume_ml)
-    print(
-        f"healthy, validation, {healthy} patients: {scores.count(10)} score 10; false volume median {np.median(volumes):.1f} ml"
-    )
+    print(f"healthy, validation, {healthy} patients: {scores.count(10)} score 10")
+    print(f"false volume median {np.median(volumes):.1f} ml")
 
 
 if __name__ == "__main__":

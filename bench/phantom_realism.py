@@ -24,9 +24,9 @@ from scipy import ndimage
 
 from infarct.atlas.registration import Registration
 from infarct.errors import Refusal
+from infarct.phantom.assembly import TISSUES, Visit, render
 from infarct.phantom.patient import Patient, Preset, Protocol
 from infarct.phantom.presets import draw
-from infarct.phantom.sample import TISSUES, Visit, render
 from infarct.pipeline import prepare_head
 from infarct.preprocess.head import Head
 from infarct.readers import read_scan

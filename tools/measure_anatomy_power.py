@@ -16,10 +16,10 @@ from scipy import ndimage, special
 from torch import Tensor
 
 from infarct.phantom import Pose, Visit, draw, render
+from infarct.phantom.assembly import TISSUES
 from infarct.phantom.observer import SIDES_PER_MM
 from infarct.phantom.patient import Protocol
 from infarct.phantom.response import kernel_mtf
-from infarct.phantom.sample import TISSUES
 from infarct.types import BoolArray, Float32Array, Float64Array
 
 PIXEL_MM = 0.5

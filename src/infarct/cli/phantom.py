@@ -12,7 +12,7 @@ from infarct.cli.output import check_output, step_bar
 from infarct.errors import BadRequest
 
 if TYPE_CHECKING:
-    from infarct.phantom.sample import Pair
+    from infarct.phantom.assembly import Pair
 
 
 class PresetChoice(StrEnum):
@@ -43,6 +43,9 @@ class FormatChoice(StrEnum):
     dicom = "dicom"
 
 
+THICK_PRESETS = (PresetChoice.hyperacute, PresetChoice.aspects, PresetChoice.followup)
+THICK_GB, THIN_GB = 4.0, 8.0
+"""Memory that a process needs where all scans have thick slices, and where some have hundreds of thin ones."""
 PAIR_CHOICES: tuple["Pair", ...] = ("perfusion", "diffusion", "followup")
 
 
@@ -58,7 +61,9 @@ def phantom(
     pairs: Annotated[
         str, typer.Option(help=f"What to make beside the acute CT: some of {', '.join(PAIR_CHOICES)}, or none.")
     ] = ",".join(PAIR_CHOICES),
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one a core if not given.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; as many as cores and memory allow if not given.")
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Make phantom patients with known truth: scans, masks, a clinical table and a page of pictures."""
@@ -74,7 +79,7 @@ def phantom(
             steps.reach(done, f"{done} of {count}")
 
         order = CohortOrder(preset.value, split.value, seed, count, store.value, wanted)
-        page = make_cohort(order, output, jobs=jobs or _cores(), on_done=show)
+        page = make_cohort(order, output, jobs=jobs or _jobs(preset), on_done=show)
     typer.echo(page)
 
 
@@ -89,6 +94,11 @@ def _pairs(text: str) -> "tuple[Pair, ...]":
     return tuple(pair for pair in PAIR_CHOICES if pair in words)
 
 
-def _cores() -> int:
-    """Return on how many cores this process may run."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _jobs(preset: PresetChoice) -> int:
+    """Return how many processes the cores and the memory of this machine allow."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not hasattr(os, "sysconf"):
+        return 1
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    needed_gb = THICK_GB if preset in THICK_PRESETS else THIN_GB
+    return max(min(cores, int(memory_gb / needed_gb)), 1)

@@ -27,6 +27,8 @@ from infarct.phantom.workers import prepare_worker
 
 COHORT_FILE: Final = "cohort.json"
 PAGE_FILE: Final = "index.html"
+NOT_BIDS: Final = (COHORT_FILE, PAGE_FILE, "sub-*/ses-*/ct/", "sub-*/ses-*/perf/", "sub-*/ses-*/dwi/")
+"""What a BIDS validator is to leave alone."""
 _PARTIAL: Final = ".partial-"
 
 
@@ -176,6 +178,7 @@ def _describe(order: CohortOrder, folders: Folders) -> None:
     _write(root / "dataset_description.json", _json(dataset_description(order, derivative=False)))
     _write(folders.truth / "dataset_description.json", _json(dataset_description(order, derivative=True)))
     _write(root / "README", readme(order))
+    _write(root / ".bidsignore", "".join(f"{pattern}\n" for pattern in NOT_BIDS))
     partial = root / f"{_PARTIAL}{PAGE_FILE}"
     title = f"Phantom cohort: {order.preset}, {order.split}"
     write_page(partial, title, f"Synthetic. {INTENDED_USE}", (_captioned(folders, name) for name in names))

@@ -27,7 +27,12 @@ from infarct.writers.nifti import write_nifti
 TRUTH_FILE: Final = "truth.json"
 ONSET: Final = datetime(2000, 1, 1, 8, 0, 0)
 """The made-up moment from which the times in headers count."""
-MASKS: Final = {"infarct": "infarct", "old_infarct": "oldinfarct", "intracranial": "intracranial"}
+MASKS: Final = {
+    "infarct": "infarct",
+    "old_infarct": "oldinfarct",
+    "staining": "staining",
+    "intracranial": "intracranial",
+}
 PERFUSION_MASKS: Final = {"core": "core", "penumbra": "penumbra"}
 """Names in `Visit.truth` and in file names."""
 LABEL_MAPS: Final = ("hemorrhage", "aspects", "territories", "tissue")

@@ -9,7 +9,7 @@ from infarct import __version__
 from infarct.export.order import CohortOrder
 from infarct.findings import INTENDED_USE
 from infarct.phantom import Sample
-from infarct.phantom.sample import TISSUES
+from infarct.phantom.assembly import TISSUES
 from infarct.phantom.scoring import AspectsScores
 
 COLUMNS: Final[dict[str, str]] = {

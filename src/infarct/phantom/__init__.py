@@ -1,11 +1,12 @@
 """Scans with known truth: a cohort of phantom patients made from the atlas and physics.
 
-`draw` gives the numbers of a patient, `render` its scans, `sample` both at once. Needs torch, numpy and scipy only.
+`draw` gives the numbers of a patient, `render` its scans, `render_ct` the one CT that its preset is about; `sample`
+draws and renders. Needs torch, numpy and scipy only.
 """
 
+from infarct.phantom.assembly import PAIRS, Pair, Sample, Visit, render, render_ct, sample
 from infarct.phantom.patient import PRESETS, SPLITS, Patient, Pose, Preset, Split
 from infarct.phantom.presets import draw
-from infarct.phantom.sample import PAIRS, Pair, Sample, Visit, render, sample
 
 __all__ = [
     "PAIRS",
@@ -20,5 +21,6 @@ __all__ = [
     "Visit",
     "draw",
     "render",
+    "render_ct",
     "sample",
 ]

@@ -26,15 +26,17 @@ BOX_HIGH_MM: Final = (106.0, 126.0, 112.0)
 SLAB: Final = 12
 CORTEX_MM: Final = 2.6
 """Thickness of the cortex along an individual sulcus."""
-VENTRICLE_PUSH: Final = 1.2
+VENTRICLE_PUSH: Final = 1.1
 """Push in the ventricles over the logarithm of their volume ratio: they spill out of where they push."""
-VENTRICLE_WALL_MM: Final = (0.7, 0.8)
+VENTRICLE_WALL_MM: Final = (0.1, 0.8)
 """How far the wall recedes: at the mean volume, and more for each unit of the logarithm of the ratio."""
 SHARPEN_FLUID: Final = 1.7
 SHARPEN_GREY: Final = 1.6
 """Factors on the log odds of the average maps: an individual's borders are sharper than an average's."""
-RIM_MM: Final = 3.6
+RIM_MM: Final = 4.8
 """By how much (atlas mm) the skull of a young head lies nearer to the cortex than in the atlas."""
+RIM_GROWTH: Final = 1.05
+"""The head is larger by this, so that the space inside the skull keeps its size where the rim is gone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +96,8 @@ def _halved(grid: Grid) -> Grid:
 
 
 def _individual(head: Head, densities: Densities, fields: AtlasFields, gain: Tensor | None) -> Individual:
-    scale = head.scale_xyz
-    ratio = (MNI_PER_HEAD / scale[0], MNI_PER_HEAD / scale[1], MNI_PER_HEAD / scale[2])
+    mean = MNI_PER_HEAD / RIM_GROWTH
+    ratio = (mean / head.scale_xyz[0], mean / head.scale_xyz[1], mean / head.scale_xyz[2])
     pushed = math.log(head.ventricle_ratio) * VENTRICLE_PUSH * _ventricle_share(head, fields)
     total = pushed if gain is None else pushed + gain
     moved = pull_back(fields, head.seed, head.coarse_mm, head.fine_mm, total)
@@ -144,7 +146,7 @@ def _slab(individual: Individual, fields: AtlasFields, grid: Grid, low: int) -> 
     high = min(low + SLAB, grid.shape_zyx[0])
     channels = _upsampled(individual, low, high)
     at = channels[:3].movedim(0, -1).contiguous()
-    rim = RIM_MM * (1 - individual.head.atrophy) - 1.2 * channels[10]
+    rim = RIM_MM * (1 - 0.7 * individual.head.atrophy) - 1.2 * channels[10]
     depth = (channels[3] - rim) / individual.per_mm
     inside = torch.sigmoid(depth / 0.3)
     tissue = fields.fine.sample(fields.tissue, at)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from infarct.anatomy import REGIONS, Region
-from infarct.phantom.draws import NORMAL, Quantiles, Stream
+from infarct.phantom.draws import NORMAL, Printed, Quantiles, Stream, normal_score
 from infarct.phantom.grid import rng
 from infarct.phantom.individuals import Diagnosis, Person
 from infarct.phantom.patient import Clinical, Stroke
@@ -27,13 +27,18 @@ NIHSS: Final[dict[StrokeSource, Quantiles]] = {
     "acute": Quantiles(((0, 0.0), (0.25, 7.0), (0.5, 12.0), (0.75, 18.0), (0.95, 25.0), (1, 36.0))),
     "followup": Quantiles(((0, 4.0), (0.25, 14.0), (0.5, 17.0), (0.75, 20.0), (0.95, 25.0), (1, 36.0))),
 }
-CHANGE: Final = Quantiles(((0, -20.0), (0.1, -13.0), (0.25, -8.0), (0.5, -3.0), (0.75, 0.0), (0.9, 5.0), (1, 20.0)))
-"""Change of NIHSS in a day: -3 (-8 to 0), mean after it 13.54 (aspects paper, tables 2 and 3)."""
+CHANGE: Final = Quantiles(
+    (
+        *((0, -20.0), (0.1, -13.0), (0.22, -8.5), (0.3, -7.5), (0.46, -3.5), (0.54, -2.5)),
+        *((0.75, 0.0), (0.9, 5.0), (1, 20.0)),
+    )
+)
+"""Change of NIHSS in a day: -3 (-8 to 0), mean after it 13.54 (aspects paper, tables 2 and 3); scores are whole."""
 CHANGE_SCALE: Final[dict[StrokeSource, float]] = {"hyperacute": 0.35, "aspects": 1.0, "acute": 0.75, "followup": 1.0}
 MRS: Final[dict[StrokeSource, tuple[float, ...]]] = {
     "hyperacute": (0.2, 0.25, 0.2, 0.15, 0.1, 0.04, 0.06),
     # Aspects paper: 3 (1-5), mean 3.14, SD 2.04.
-    "aspects": (0.115, 0.165, 0.135, 0.14, 0.145, 0.105, 0.195),
+    "aspects": (0.11, 0.195, 0.12, 0.135, 0.13, 0.115, 0.195),
     "acute": (0.1, 0.15, 0.15, 0.16, 0.17, 0.1, 0.17),
     "followup": (0.09, 0.15, 0.15, 0.16, 0.2, 0.07, 0.18),
 }
@@ -56,7 +61,8 @@ def draw_clinical(
     stream: Stream, person: Person, stroke: Stroke | None, source: StrokeSource, diagnosis: Diagnosis | None
 ) -> Clinical:
     """Return the clinical table of a patient; ``source`` is the population of the stroke where there is one."""
-    scores = stream.score(), stream.score(), stream.score()
+    evens: tuple[Printed, ...] = ("nihss", "nihss_after", "mrs")
+    scores = tuple(normal_score(stream.even(quantity)) for quantity in evens)
     age_score = (person.age - 70.0) / 13.0
     if stroke is None:
         bled = diagnosis in ("parenchymal_bleed", "extra_axial_bleed")

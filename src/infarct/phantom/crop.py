@@ -26,8 +26,10 @@ STRIDE: Final = 6
 """Every so many voxels are looked at first to find a place on the canvas."""
 WAVES: Final = 32
 """Waves that make up a ripple: enough to look random in every direction."""
-SHELL_GAIN: Final = 0.65
+SHELL_GAIN: Final = 0.37
 """Source of volume on the shell that shifts the midline of an average head by 1 mm, measured on canvases."""
+SHELL_MM: Final = (4.5, 6.0)
+"""Depth (atlas mm inside the skull) and half-width of the shell: there the skull itself moves least."""
 GREATEST_CHANGE: Final = 1.2
 """Greatest logarithm of the volume change of a ventricle or a sulcus that makes room or fills it."""
 FLUID_REACH_MM: Final = 30.0
@@ -66,6 +68,22 @@ def _nearest(points_mm: Tensor, target: Tensor) -> Tensor:
     """Return the (z, y, x) index, on the CPU, of the point nearest to ``target``."""
     flat = int(((points_mm - target) ** 2).sum(dim=-1).argmin())
     return torch.tensor(np.unravel_index(flat, points_mm.shape[:-1]))
+
+
+def near(canvas: Canvas, points: Sequence[Sequence[float]], margin_mm: float) -> Tensor:
+    """Return the (n, 3) index of the intracranial voxels in the box around atlas points."""
+    thinned = canvas.atlas_mm[::STRIDE, ::STRIDE, ::STRIDE]
+    low = torch.tensor(points, device=thinned.device).amin(dim=0) - margin_mm
+    high = torch.tensor(points, device=thinned.device).amax(dim=0) + margin_mm
+    found = torch.nonzero(((thinned > low - STRIDE) & (thinned < high + STRIDE)).all(dim=-1))
+    if not len(found):
+        return found
+    first = (found.amin(dim=0) - 1).clamp(min=0) * STRIDE
+    last = (found.amax(dim=0) + 2) * STRIDE
+    box = tuple(slice(int(start), int(stop)) for start, stop in zip(first, last, strict=True))
+    at = canvas.atlas_mm[box]
+    inside = ((at > low) & (at < high)).all(dim=-1) & canvas.intracranial[box]
+    return torch.nonzero(inside) + first
 
 
 def box_around(canvas: Canvas, centre_mm: Point, reach_mm: float) -> Box:
@@ -182,11 +200,14 @@ def atlas_box(canvas: Canvas, low_mm: Point, high_mm: Point, step: int) -> Box:
 
 
 def distance_to_course(points_mm: Tensor, course: Tensor) -> Tensor:
-    """Return the distance in mm of points (..., 3) to the broken line through the corners ``course`` (m, 3)."""
+    """Return the distance in mm of points (..., 3) to the broken line through the corners ``course`` (m, 3).
+
+    A corner may be repeated.
+    """
     best = torch.full(points_mm.shape[:-1], torch.inf, device=points_mm.device)
     for start, stop in pairwise(course):
         way = stop - start
-        along = (((points_mm - start) @ way) / (way @ way)).clamp(0, 1)
+        along = (((points_mm - start) @ way) / (way @ way).clamp(min=1e-9)).clamp(0, 1)
         best = torch.minimum(best, (points_mm - start - along[..., None] * way).norm(dim=-1))
     return best
 
@@ -195,8 +216,8 @@ def distance_to_course(points_mm: Tensor, course: Tensor) -> Tensor:
 def _surroundings(device: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return, on the atlas's coarse grid, the points, what gives way (ventricles; a layer of sulci), and a shell.
 
-    The shell lies outside the skull of the cerebrum and holds the x component of the way out: as a source of volume
-    it shifts all inside along x, as if the skull were a wall.
+    The shell lies about the skull of the cerebrum and holds the x component of the way out: as a source of volume it
+    shifts all inside along x, as if the skull were a wall, while what flows out of it and into it stops at the skull.
     """
     fields = atlas_fields(device)
     points = fields.coarse.points(device)
@@ -205,7 +226,7 @@ def _surroundings(device: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     sulcus = torch.exp(-(((depth_mm - 5) / 3) ** 2))
     slope = torch.gradient(depth_mm, spacing=fields.coarse.spacing_mm, dim=2)[0]
     cerebral = torch.sigmoid((points[..., 2] + 15) / 6)
-    shell = -slope * torch.exp(-(((depth_mm + 8) / 4) ** 2)) * cerebral
+    shell = -slope * torch.exp(-(((depth_mm - SHELL_MM[0]) / SHELL_MM[1]) ** 2)) * cerebral
     return points, ventricle, sulcus, shell
 
 

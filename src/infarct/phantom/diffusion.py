@@ -214,10 +214,14 @@ def _channels(canvas: Canvas, chronic: Chronic, lesion: Tensor | None, setup: Di
             none if lesion is None else softened(lesion, canvas.grid, SOFT_MM),
             blood,
             muscle.float(),
-            smooth_noise(setup.seed, canvas.grid, 6.0, none.device),
+            smooth_noise(_seed(setup, "variation"), canvas.grid, 6.0, none.device),
             none if lesion is None else lesion.float(),
         )
     )
+
+
+def _seed(setup: DiffusionSetup, name: str) -> int:
+    return int(rng(setup.seed, "diffusion", name).integers(2**62))
 
 
 def _foci(canvas: Canvas, lesion: Tensor | None, setup: DiffusionSetup) -> Tensor:
@@ -320,9 +324,9 @@ def _imaged(total: Tensor, geometry: Geometry, to_head: Float64Array, setup: Dif
     white_b0 = WHITE.density * float(np.exp(-ECHO_MS / WHITE.t2_ms))
     if setup.snr > 0:
         sigma = white_b0 / setup.snr
-        b0 = _magnitude(b0, sigma, setup.seed * 4)
+        b0 = _magnitude(b0, sigma, _seed(setup, "b0"))
         # The b = 1000 image is the mean of three directions.
-        dwi = _magnitude(dwi, sigma / 3**0.5, setup.seed * 4 + 2)
+        dwi = _magnitude(dwi, sigma / 3**0.5, _seed(setup, "dwi"))
     measured = b0 > 0.5 * white_b0
     ratio = b0.clamp(min=1e-6) / dwi.clamp(min=1e-6)
     adc_um2_s = (torch.log(ratio) * (1e6 / B_S_MM2)).clamp(0, 4500) * measured

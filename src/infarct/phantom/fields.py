@@ -17,7 +17,7 @@ from infarct.types import BoolArray, Float32Array
 MNI_PER_HEAD: Final = 1.17
 """MNI space is larger than a head: volumes shrink by about 1.6."""
 COARSE_MM: Final = 2.0
-DURA_GAIN: Final = 2.2
+DURA_GAIN: Final = 1.8
 """Falx and tentorium are one voxel thick in the atlas; blurred and raised they are 2 mm, that is 1.7 mm in a head."""
 PAD: Final = 20
 """Voxels added around the atlas for the coarse fields: the scalp reaches to its edge."""

@@ -72,8 +72,12 @@ FEMALE: Final[dict[Source, float]] = {
 
 def draw_person(stream: Stream, source: Source) -> Person:
     """Return age and sex of a patient of a population."""
-    age = round(stream.quantile(AGES[source]), 1)
-    return Person(age, "f" if stream.chance(FEMALE[source]) else "m")
+    age = round(AGES[source](stream.even("age")), 1)
+    return Person(age, "f" if stream.even("sex") < FEMALE[source] else "m")
+
+
+VENTRICLE_RATIO: Final = (0.65, 6.0)
+"""Limits of the lateral ventricles: about 10 to 100 ml, where a ratio of 1 holds about 16 ml."""
 
 
 def draw_head(stream: Stream, person: Person, split: Split) -> Head:
@@ -86,7 +90,7 @@ def draw_head(stream: Stream, person: Person, split: Split) -> Head:
         folding="stripes" if split == "shifted" else "labyrinth",
         scale_xyz=(wide, long, high),
         atrophy=atrophy,
-        ventricle_ratio=stream.lognormal(math.exp(1.3 * (atrophy - 0.3)), 0.35, 0.45, 4.0),
+        ventricle_ratio=stream.lognormal(math.exp(2.75 * (atrophy - 0.25)), 0.3, *VENTRICLE_RATIO),
         ventricle_asymmetry=stream.normal(0.0, 0.13, -0.4, 0.4),
         sulcus_mm=stream.normal(0.9 + 1.9 * atrophy, 0.25, 0.4, 3.6),
         coarse_mm=stream.uniform(2.0, 4.0),
@@ -154,6 +158,8 @@ LACUNE_PLACES: Final[dict[Literal["basal_ganglia", "thalamus", "white_matter", "
     "thalamus": 0.2,
     "pons": 0.08,
 }
+PONTINE_MM: Final = 4.0
+"""Largest radius of a lacune in the pons, which has no room for more."""
 STRAY_SUBDURAL: Final = 0.008
 """Share of all patients who carry a thin subdural that nobody looked for."""
 
@@ -171,7 +177,7 @@ def draw_confounders(stream: Stream, person: Person) -> Confounders:
     return Confounders(
         seed=stream.seed(),
         leukoaraiosis=round(leukoaraiosis, 3),
-        leukoaraiosis_hu=stream.uniform(4.0, 12.0),
+        leukoaraiosis_hu=stream.uniform(4.0, 10.0),
         leukoaraiosis_asymmetry=asymmetry,
         perivascular=round(min(stream.lognormal(0.15 + 0.25 * ageing, 0.7), 1.0), 3),
         old_infarcts=tuple(_old_infarct(stream, 9.0) for _ in range(old_infarcts)),
@@ -196,11 +202,12 @@ def _old_infarct(stream: Stream, median_ml: float) -> OldInfarct:
 
 
 def _lacune(stream: Stream) -> Lacune:
+    place = stream.choice(LACUNE_PLACES)
     return Lacune(
         seed=stream.seed(),
         side=_side(stream),
-        place=stream.choice(LACUNE_PLACES),
-        radius_mm=stream.lognormal(3.2, 0.4, 1.5, 7.5),
+        place=place,
+        radius_mm=stream.lognormal(3.2, 0.4, 1.5, PONTINE_MM if place == "pons" else 7.5),
     )
 
 
@@ -216,13 +223,17 @@ def _subdural(stream: Stream, median_ml: float) -> Bleed:
     )
 
 
+VENTRICULAR_ML: Final = 35.0
+"""Most blood in the ventricles; more does not fit into those of the young."""
+
+
 def _bleed(stream: Stream, kind: BleedKind, median_ml: float) -> Bleed:
     """Return a fresh bleed; parenchymal ones have an oedema rim."""
     return Bleed(
         seed=stream.seed(),
         kind=kind,
         side=_side(stream),
-        volume_ml=stream.lognormal(median_ml, 1.0, 0.5, 90.0),
+        volume_ml=stream.lognormal(median_ml, 1.0, 0.5, VENTRICULAR_ML if kind == "intraventricular" else 90.0),
         hu=stream.uniform(50.0, 80.0),
         rim_mm=stream.uniform(2.0, 10.0) if kind == "parenchymal" else 0.0,
     )
@@ -232,11 +243,26 @@ MARKS: Final = {"coil": 0.004, "clip": 0.004, "drain": 0.002, "skull_defect": 0.
 """Share of all patients with marks of an earlier operation."""
 
 
-def draw_treatment(stream: Stream, source: Source) -> Treatment:
-    """Return the marks of earlier treatment that anyone may carry; no follow-up scan has a skull defect (excluded)."""
+def draw_treatment(stream: Stream, source: Source, stroke_side: Side | None) -> Treatment:
+    """Return the marks of earlier treatment that anyone may carry, on the side of the stroke where there is one.
+
+    No follow-up scan has a skull defect (excluded).
+    """
     found = {mark: stream.chance(share) for mark, share in MARKS.items()}
     found["skull_defect"] &= source != "followup"
-    return Treatment(seed=stream.seed(), **found)
+    side = _side(stream)
+    return Treatment(seed=stream.seed(), side=stroke_side or side, **found)
+
+
+def with_mark(treatment: Treatment, mark: str) -> Treatment:
+    """Return the treatment with the mark of that name as well."""
+    return replace(
+        treatment,
+        coil=treatment.coil or mark == "coil",
+        clip=treatment.clip or mark == "clip",
+        drain=treatment.drain or mark == "drain",
+        skull_defect=treatment.skull_defect or mark == "skull_defect",
+    )
 
 
 def add_old_infarcts(stream: Stream, confounders: Confounders) -> Confounders:
@@ -250,7 +276,7 @@ def with_severe_leukoaraiosis(stream: Stream, confounders: Confounders) -> Confo
     return replace(
         confounders,
         leukoaraiosis=stream.uniform(0.6, 1.0),
-        leukoaraiosis_hu=stream.uniform(6.0, 12.0),
+        leukoaraiosis_hu=stream.uniform(6.0, 10.0),
         leukoaraiosis_asymmetry=stream.uniform(-0.6, 0.6),
         lacunes=confounders.lacunes + tuple(_lacune(stream) for _ in range(stream.count(1.2, 5))),
     )
@@ -274,5 +300,4 @@ def add_extra_axial_bleed(stream: Stream, confounders: Confounders) -> Confounde
 
 def add_staining(stream: Stream, confounders: Confounders) -> Confounders:
     """Return the confounders with contrast that stains tissue after an intervention: dense, without oedema."""
-    stain = replace(_bleed(stream, "parenchymal", 8.0), rim_mm=0.0)
-    return replace(confounders, bleeds=(*confounders.bleeds, stain))
+    return replace(confounders, bleeds=(*confounders.bleeds, _bleed(stream, "staining", 8.0)))

@@ -4,6 +4,7 @@ All fields are read at the atlas position of each voxel, folded onto the right h
 the other side of a symmetric head mirrors exactly. Work is done on the list of the parenchymal voxels of one side.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,12 +16,20 @@ from torch.nn import functional
 
 from infarct.phantom import growth, kinetics
 from infarct.phantom.canvas import Canvas
-from infarct.phantom.fields import MNI_PER_HEAD
+from infarct.phantom.crop import distance_to_course, near, with_surroundings
+from infarct.phantom.fields import MNI_PER_HEAD, atlas_fields
 from infarct.phantom.grid import rng, smooth_noise
 from infarct.phantom.patient import Site, Stroke
 
 BLOOD_HU: Final = (54.0, 70.0)
 """Range of the mean of hemorrhagic transformation; its texture spreads it over 50 to 75."""
+MOSTLY_FLUID: Final = 0.5
+"""Voxels with more fluid do not count in the mean HU of an infarct."""
+SHIFT_MM_PER_ML: Final = 0.26
+"""Shift of the midline by each ml that an infarct above the tentorium has gained beyond `SPARE_ML`."""
+LARGEST_SHIFT_MM: Final = 12.0
+SPARE_ML: Final = 8.0
+"""Swelling that the fluid around it makes room for before the midline moves."""
 BORDER_MM: Final = 0.6
 """Width of the sigmoid at the border of a lesion: from 10 to 90 % over 2.6 mm."""
 LEAST_TISSUE: Final = 0.05
@@ -123,7 +132,9 @@ def paint_acute(canvas: Canvas, lesions: Lesions, stroke: Stroke) -> None:
 def paint_followup(canvas: Canvas, lesions: Lesions, stroke: Stroke) -> Tensor:
     """Change ``canvas.hu`` to the follow-up scan; return the mask of hemorrhagic transformation, bool (z, y, x).
 
-    Where ``stroke.mean_hu`` is set, the mean over the final infarct without blood, thin sulci included, equals it.
+    Where ``stroke.mean_hu`` is set, the mean over the final infarct without blood and without voxels that are mostly
+    fluid equals it, unless tissue would have to be brighter than normal with neither petechiae nor staining in it: then
+    the infarct stays as bright as normal tissue and darker than asked for.
     """
     inside = lesions.final.view(-1)[lesions.voxels]
     bleeding = torch.zeros_like(lesions.final)
@@ -140,23 +151,39 @@ def paint_followup(canvas: Canvas, lesions: Lesions, stroke: Stroke) -> Tensor:
         return torch.lerp(bright - before.oedema(drop), blood_hu_at, blood_soft)
 
     drop = kinetics.drop_hu(stroke.followup_h, stroke, before.normal_hu)
-    counted = inside & ~blood
+    counted = inside & ~blood & (canvas.csf.view(-1)[lesions.voxels] <= MOSTLY_FLUID)
     if stroke.mean_hu is not None and bool(counted.any()):
         drop = _drop_for_mean(painted, counted, stroke.mean_hu, drop)
+    if stroke.petechiae_hu <= 0 and stroke.staining_hu <= 0:
+        drop = max(drop, 0.0)
     canvas.hu.view(-1)[lesions.voxels] = painted(drop)
     return bleeding
 
 
-def swelling_source(stroke: Stroke, device: torch.device | str = "cpu") -> Tensor:
-    """Return the relative gain of volume, 0 to 0.3, inside the final infarct at follow-up, on `growth.growth_grid`."""
+def swelling_source(stroke: Stroke, device: str = "cpu") -> Tensor:
+    """Return the logarithm of volume change at follow-up on the atlas's coarse grid (`fields.atlas_fields`).
+
+    The final infarct swells; fluid around it gives way, and what that cannot take up shifts the midline.
+    """
+    gain = kinetics.swelling_gain(stroke, stroke.followup_h)
+    before_ml = stroke.final_ml / (1 + gain)
+    points = atlas_fields(device).coarse.points(device)
+    source = math.log1p(gain) * growth.growth_grid().sample(
+        _swollen(stroke, before_ml, device), points, outside="zeros"
+    )
+    spilt_ml = 0.0 if stroke.site in ("basilar", "cerebellar") else max(gain * before_ml - SPARE_ML, 0.0)
+    return with_surroundings(source, stroke.side, min(SHIFT_MM_PER_ML * spilt_ml, LARGEST_SHIFT_MM), device)
+
+
+def _swollen(stroke: Stroke, volume_ml: float, device: str) -> Tensor:
+    """Return the soft share of a final infarct of ``volume_ml`` in an average head, on `growth.growth_grid`."""
     fields = growth.lesion_fields(stroke, device)
     tissue = growth.right_tissue(device)
     voxel_ml = growth.half_grid().voxel_ml / MNI_PER_HEAD**3
     depth_scale = _depth_scale(fields) / MNI_PER_HEAD
-    final_level = _level(fields[2][tissue], round(stroke.final_ml / voxel_ml))
+    final_level = _level(fields[2][tissue], round(volume_ml / voxel_ml))
     soft = _soft((final_level - fields[2]) * depth_scale[2]) * tissue
-    gain = kinetics.swelling_gain(stroke, stroke.followup_h)
-    return growth.both_halves(gain * soft, stroke, 0.0)
+    return growth.both_halves(soft, stroke, 0.0)
 
 
 def _side_voxels(canvas: Canvas, stroke: Stroke) -> tuple[Tensor, Tensor, Tensor]:
@@ -328,17 +355,12 @@ def _paint_clot(canvas: Canvas, stroke: Stroke) -> None:
     if path is None:
         return
     fold = torch.tensor([-1.0 if stroke.side == "left" else 1.0, 1.0, 1.0], device=path.device)
-    corners = (path * fold).amin(dim=0) - 6, (path * fold).amax(dim=0) + 6
-    near = canvas.intracranial.clone()
-    for axis in range(3):
-        position = canvas.atlas_mm[..., axis]
-        near &= (position > corners[0][axis]) & (position < corners[1][axis])
-    voxels = near.view(-1).nonzero()[:, 0]
-    distance_mm = _distance_to_path(canvas.atlas_mm.view(-1, 3)[voxels] * fold, path) / MNI_PER_HEAD
+    z, y, x = near(canvas, (path * fold).tolist(), 6.0).unbind(-1)
+    distance_mm = distance_to_course(canvas.atlas_mm[z, y, x] * fold, path) / MNI_PER_HEAD
     half_width = float(rng(stroke.seed, "ischemia", "clot width").uniform(*CLOT_HALF_WIDTH_MM))
     share = (half_width + 0.5 - distance_mm).clamp(0, 1)
-    hu = canvas.hu.view(-1)
-    hu[voxels] = torch.lerp(hu[voxels], torch.full_like(share, VESSEL_HU + stroke.hyperdense_hu), share)
+    hu = canvas.hu[z, y, x]
+    canvas.hu[z, y, x] = torch.lerp(hu, torch.full_like(share, VESSEL_HU + stroke.hyperdense_hu), share)
 
 
 def _clot_path(stroke: Stroke, device: torch.device) -> Tensor | None:
@@ -353,8 +375,3 @@ def _clot_path(stroke: Stroke, device: torch.device) -> Tensor | None:
     length = min(float(generator.uniform(*CLOT_LENGTH_MM)) * MNI_PER_HEAD, float(along[-1]))
     start = float(generator.uniform(0, 1)) * (float(along[-1]) - length)
     return fine[(along >= start) & (along <= start + length)]
-
-
-def _distance_to_path(points: Tensor, path: Tensor) -> Tensor:
-    """Return the distance of (n, 3) points to a densely sampled path (m, 3)."""
-    return torch.cdist(points, path).amin(dim=-1)

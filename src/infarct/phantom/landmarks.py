@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from infarct.phantom.canvas import Canvas
-from infarct.phantom.crop import Point, distance_to_course
+from infarct.phantom.crop import Point, distance_to_course, near
 from infarct.phantom.grid import Grid, rng, smooth_noise
 from infarct.phantom.patient import Densities, Head
 
@@ -27,8 +27,6 @@ PLEXUS_HU: Final = (120.0, 420.0)
 SAGITTAL_SINUS_MM: Final = 4.5
 SPOT_STRETCH: Final = (0.75, 1.5, 1.2)
 """Calcifications are longer from front to back and upwards than wide (x, y, z)."""
-SEARCH_STEP: Final = 6
-"""Every sixth voxel along each axis is enough to find the box in which a structure lies."""
 
 
 def put(canvas: Canvas, where: Tensor, share: Tensor, hu: Tensor | float) -> None:
@@ -42,22 +40,6 @@ def put(canvas: Canvas, where: Tensor, share: Tensor, hu: Tensor | float) -> Non
         part[z, y, x] *= 1 - share
     filled = rest * (1 - share)
     canvas.hu[z, y, x] = (canvas.hu[z, y, x] * filled + hu * share) / (filled + share).clamp(min=1e-6)
-
-
-def near(canvas: Canvas, points: tuple[Point, ...], margin_mm: float) -> Tensor:
-    """Return the (n, 3) index of the intracranial voxels in the box around atlas points."""
-    thinned = canvas.atlas_mm[::SEARCH_STEP, ::SEARCH_STEP, ::SEARCH_STEP]
-    low = torch.tensor(points, device=thinned.device).amin(dim=0) - margin_mm
-    high = torch.tensor(points, device=thinned.device).amax(dim=0) + margin_mm
-    found = torch.nonzero(((thinned > low - SEARCH_STEP) & (thinned < high + SEARCH_STEP)).all(dim=-1))
-    if not len(found):
-        return found
-    first = (found.amin(dim=0) - 1).clamp(min=0) * SEARCH_STEP
-    last = (found.amax(dim=0) + 2) * SEARCH_STEP
-    box = tuple(slice(int(start), int(stop)) for start, stop in zip(first, last, strict=True))
-    at = canvas.atlas_mm[box]
-    inside = ((at > low) & (at < high)).all(dim=-1) & canvas.intracranial[box]
-    return torch.nonzero(inside) + first
 
 
 def add_landmarks(canvas: Canvas, head: Head, densities: Densities) -> None:

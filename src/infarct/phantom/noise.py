@@ -29,8 +29,6 @@ DENOISED_CUTOFF: Final[dict[Reconstruction, float]] = {"fbp": 1.0, "iterative": 
 """Factor on the kernel's frequencies in the fine part of the noise; edges of the anatomy keep the kernel's."""
 THICKNESS_POWER: Final[dict[Reconstruction, float]] = {"fbp": 0.5, "iterative": 0.35, "deep": 0.2}
 """SD falls with this power of thickness: 0.5 counts photons; non-linear reconstructions work harder on thin slices."""
-STRENGTH: Final[dict[Reconstruction, float]] = {"fbp": 1.0, "iterative": 0.75, "deep": 0.55}
-"""SD at 5 mm against filtered back-projection of the same dose."""
 WATER_PER_MM: Final = 0.019
 """Attenuation of water at 120 kVp (70 keV)."""
 LEVELLING: Final = 0.5
@@ -39,10 +37,10 @@ CONTRAST_HU: Final = 6.0
 """SD within 3 mm at which half of a learned reconstruction's noise has the texture of the kernel."""
 
 
-def noise_sd_hu(dose_noise_hu: float, thickness_mm: float, reconstruction: Reconstruction) -> float:
-    """Return the noise SD of a reconstruction at the dose that gives ``dose_noise_hu`` in 5 mm by back-projection."""
+def noise_sd_hu(noise_5mm_hu: float, thickness_mm: float, reconstruction: Reconstruction) -> float:
+    """Return the noise SD in slices of ``thickness_mm`` at the dose that gives ``noise_5mm_hu`` in 5 mm."""
     thinness: float = (5.0 / thickness_mm) ** THICKNESS_POWER[reconstruction]
-    return dose_noise_hu * STRENGTH[reconstruction] * thinness
+    return noise_5mm_hu * thinness
 
 
 def noise_power(protocol: Protocol, geometry: Geometry) -> Tensor:

@@ -107,6 +107,8 @@ class Stroke:
     the tissue that is dying at the acute scan and so may be seen in CT (reperfused core included); ``final_ml`` is
     the final infarct at the follow-up scan. ``uptake`` multiplies the median curve of HU over time. ``shape`` turns
     from compact (0) to scattered (1). Cortical share: ``cortical`` says which part of the territory is hit.
+    ``collaterals`` run from 0 (none) to 1 (good), ``swelling`` from 0 to 1 (the largest gain of volume).
+    ``hyperdense_hu`` is by how much the clot lies above flowing blood; 0 where none is seen.
     ``mean_hu`` sets the mean HU of the final infarct's tissue at follow-up, bleeding left out, where a preset
     prescribes it; else None.
     """

@@ -17,7 +17,16 @@ from infarct.phantom.chronic import Chronic
 from infarct.phantom.grid import Grid, rng, smooth_noise
 from infarct.phantom.ischemia import Lesions
 from infarct.phantom.patient import Pose, Stroke
-from infarct.phantom.slabs import FWHM_PER_SIGMA, blurred_in_plane, grainy, slab_points, softened
+from infarct.phantom.slabs import (
+    FWHM_PER_SIGMA,
+    Box,
+    blurred_in_plane,
+    box_of,
+    grainy,
+    grid_of,
+    slab_points,
+    softened,
+)
 from infarct.types import Float64Array
 from infarct.volume.geometry import Geometry
 
@@ -129,12 +138,15 @@ def perfusion_maps(
     to_world = setup.misalignment.matrix() @ pose.matrix()
     to_head = np.asarray(np.linalg.inv(to_world), dtype=np.float64)
     geometry = _geometry(canvas.grid, to_world, setup)
-    channels = _channels(canvas, chronic, lesions, stroke)
-    healthy_cbf = _healthy_cbf(canvas, channels, stroke, setup)
+    box = box_of(canvas.intracranial, 2)
+    grid = grid_of(canvas.grid, box)
+    tissue = _tissue_channels(canvas, chronic, grid, box, setup)
+    channels = torch.stack((*tissue, *_lesion_channels(canvas, lesions, stroke, grid, box)))
+    healthy_cbf = _healthy_cbf(canvas.left[box], channels, stroke, setup)
     total = torch.zeros((len(_SUMMED), *geometry.shape_zyx), device=canvas.grey.device)
     layers = max(round(LAYERS * setup.slice_mm / 5), 1)
     for points in slab_points(geometry, to_head, layers, total.device):
-        at = canvas.grid.sample(channels, points, outside="zeros")
+        at = grid.sample(channels, points, outside="zeros")
         total += _flow(dict(zip(_CHANNELS, at, strict=True)), CORE_SHARE * healthy_cbf, setup) / layers
     return _measured(total, geometry, healthy_cbf, to_head, setup)
 
@@ -157,40 +169,50 @@ def _geometry(grid: Grid, to_world: Float64Array, setup: PerfusionSetup) -> Geom
     return Geometry.regular((count, size, size), (setup.slice_mm, setup.pixel_mm, setup.pixel_mm), origin_mm=origin)
 
 
-def _channels(canvas: Canvas, chronic: Chronic, lesions: Lesions | None, stroke: Stroke | None) -> Tensor:
-    """Return what decides the flow at each voxel of the canvas, (c, z, y, x), in the order of `_CHANNELS`."""
-    grid = canvas.grid
+def _tissue_channels(
+    canvas: Canvas, chronic: Chronic, grid: Grid, box: Box, setup: PerfusionSetup
+) -> tuple[Tensor, ...]:
+    """Return what decides the flow before any stroke, each (z, y, x) in the box of the canvas that ``grid`` is of."""
     device = canvas.grey.device
-    unbled = 1 - torch.sigmoid((canvas.hu - BLOOD_HU) / 2)
-    vessel = canvas.sulcus * torch.sigmoid(4 * (smooth_noise(7, grid, 4.0, device) - 1.3))
-    damage = (-chronic.delta_hu / DAMAGE_HU).clamp(0, 1)
-    tissue = (canvas.grey * unbled, canvas.white * unbled, vessel, damage, smooth_noise(11, grid, 25.0, device))
-    return torch.stack((*tissue, *_lesion_channels(canvas, lesions, stroke)))
+    unbled = 1 - torch.sigmoid((canvas.hu[box] - BLOOD_HU) / 2)
+    arteries = smooth_noise(_seed(setup, "vessels"), grid, 4.0, device)
+    vessel = canvas.sulcus[box] * torch.sigmoid(4 * (arteries - 1.3))
+    damage = (-chronic.delta_hu[box] / DAMAGE_HU).clamp(0, 1)
+    variation = smooth_noise(_seed(setup, "variation"), grid, 25.0, device)
+    return canvas.grey[box] * unbled, canvas.white[box] * unbled, vessel, damage, variation
 
 
-def _lesion_channels(canvas: Canvas, lesions: Lesions | None, stroke: Stroke | None) -> tuple[Tensor, ...]:
-    none = torch.zeros_like(canvas.grey)
+def _lesion_channels(
+    canvas: Canvas, lesions: Lesions | None, stroke: Stroke | None, grid: Grid, box: Box
+) -> tuple[Tensor, ...]:
+    """Return what a stroke does to the flow, in the order of `_LESION_CHANNELS`."""
+    none = torch.zeros(grid.shape_zyx, device=canvas.grey.device)
     if lesions is None or stroke is None:
         return (none,) * len(_LESION_CHANNELS)
-    same_side = canvas.left == (stroke.side == "left")
-    threat = lesions.core | lesions.penumbra
-    reperfused = lesions.infarct & ~threat if stroke.reperfused else none
+    same_side = canvas.left[box] == (stroke.side == "left")
+    core = lesions.core[box]
+    threat = core | lesions.penumbra[box]
+    reperfused = lesions.infarct[box] & ~threat if stroke.reperfused else none
     return (
-        softened(lesions.core, canvas.grid, EDGE_MM),
-        softened(threat, canvas.grid, EDGE_MM),
-        lesions.core.float(),
+        softened(core, grid, EDGE_MM),
+        softened(threat, grid, EDGE_MM),
+        core.float(),
         threat.float(),
-        softened(threat, canvas.grid, OLIGEMIA_MM) * same_side,
-        softened(reperfused, canvas.grid, EDGE_MM),
+        softened(threat, grid, OLIGEMIA_MM) * same_side,
+        softened(reperfused, grid, EDGE_MM),
         same_side.float(),
     )
 
 
-def _healthy_cbf(canvas: Canvas, channels: Tensor, stroke: Stroke | None, setup: PerfusionSetup) -> float:
+def _seed(setup: PerfusionSetup, name: str) -> int:
+    return int(rng(setup.seed, "perfusion", name).integers(2**62))
+
+
+def _healthy_cbf(left: Tensor, channels: Tensor, stroke: Stroke | None, setup: PerfusionSetup) -> float:
     grey, white = channels[0], channels[1]
     healthy = (grey + white) > BRAIN_SHARE
     if stroke is not None:
-        healthy &= canvas.left != (stroke.side == "left")
+        healthy &= left != (stroke.side == "left")
     share = grey[healthy].mean() / (grey[healthy] + white[healthy]).mean()
     return float(setup.flow * (WHITE_CBF + (GREY_CBF - WHITE_CBF) * share))
 
@@ -240,11 +262,14 @@ def _measured(
     cbf, cbv = (blurred_in_plane(volume, sigma_px) for volume in (total[1], total[2]))
     late = blurred_in_plane(total[3], sigma_px) / blurred_in_plane(parenchyma, sigma_px).clamp(min=0.05)
     strength = setup.noise * (5 / setup.slice_mm) ** 0.5
-    grains = [grainy(setup.seed * 4 + k, geometry.shape_zyx, sigma_px, total.device) * strength for k in range(3)]
+    grains = [
+        strength * grainy(_seed(setup, name), geometry.shape_zyx, sigma_px, total.device)
+        for name in ("cbf", "cbv", "tmax")
+    ]
     cbf = (cbf * (1 + 0.1 * grains[0]) + 1.0 * grains[0]).clamp(min=0)
     cbv = (cbv * (1 + 0.1 * grains[1]) + 0.12 * grains[1]).clamp(min=0)
     # Deconvolution sometimes fails: the tails of the error are heavier than a normal distribution's.
-    tmax = (late + 0.55 * grains[2] + 0.08 * grains[2] ** 3).clamp(0, MAX_TMAX_S)
+    tmax = (late + 0.5 * grains[2] + 0.04 * grains[2] ** 3).clamp(0, MAX_TMAX_S)
     mtt = (60 * cbv / cbf.clamp(min=0.5)).clamp(max=MAX_MTT_S)
     is_core = brain & (2 * core >= parenchyma)
     return PerfusionMaps(

@@ -135,22 +135,24 @@ HYPERACUTE: Final = Population(
     visible_hu=(0.0, 5.0),
 )
 
+ASPECTS_CORE_ML: Final = ((0, 0.3), (0.05, 1.5), (0.25, 9.2), (0.5, 22), (0.75, 44))
+ACA: Final = 0.014
+
 # Aspects paper, table 2: onset to CT 270 min (210-360), within 8 h; occlusion sites; core 22 ml (9.2-44), table 3: mean
-# 28.4, SD 30.5; symptomatic bleeding 10.6 %. How the M2 (9.2 %) divides is our choice.
+# 28.4, SD 30.5; symptomatic bleeding 10.6 %. How the M2 (9.2 %) divides is our choice. The rare ACA occlusions are a
+# class of their own, so that the even sequence of classes counts them; their cores fit into the territory.
 ASPECTS: Final = Population(
     classes=(
+        StrokeClass(weight=ACA, volume_ml=Quantiles((*ASPECTS_CORE_ML, (1, 63)), True), sites={"ACA": 1.0}),
         StrokeClass(
-            weight=1.0,
-            volume_ml=Quantiles(
-                ((0, 0.3), (0.05, 1.5), (0.25, 9.2), (0.5, 22), (0.75, 44), (0.9, 63), (0.97, 96), (1, 190)), True
-            ),
+            weight=1 - ACA,
+            volume_ml=Quantiles((*ASPECTS_CORE_ML, (0.9, 63), (0.97, 96), (1, 190)), True),
             sites={
-                "M1": 0.493,
-                "ICA": 0.285,
-                "tandem": 0.116,
-                "M2_superior": 0.055,
-                "M2_inferior": 0.037,
-                "ACA": 0.014,
+                "M1": 0.493 / (1 - ACA),
+                "ICA": 0.285 / (1 - ACA),
+                "tandem": 0.116 / (1 - ACA),
+                "M2_superior": 0.055 / (1 - ACA),
+                "M2_inferior": 0.037 / (1 - ACA),
             },
         ),
     ),
@@ -207,6 +209,16 @@ FOLLOWUP_SITES: Final[dict[Site, float]] = {
     "M2_inferior": 0.04,
 }
 
+SEVERE_ML: Final = (
+    *((0, 3), (0.05, 9), (0.21, 31.5), (0.25, 35), (0.29, 38.5), (0.33, 48), (0.5, 89)),
+    *((0.58, 125), (0.75, 210), (0.95, 320), (1, 360)),
+)
+SUBTLE_ML: Final = (
+    *((0, 1), (0.05, 2.5), (0.25, 11), (0.35, 15), (0.5, 29), (0.585, 48), (0.75, 86)),
+    *((0.8, 125), (0.95, 270), (1, 330)),
+)
+"""Volumes in ml; points besides the quartiles of a class give the quartiles of all classes together."""
+
 # Volumetry paper: 67, 204 and 125 of 396 test patients; classes by mean HU [14, 22), [22, 32), [32, 44); volumes
 # 89 (35-210), 46 (18-101), 29 (11-86), all 48 (15-125) ml; anterior circulation; 12 h to 2 weeks. Times by class and
 # the shape inside a class are our choice. Tissue without stain is seldom above 35 HU.
@@ -215,7 +227,7 @@ FOLLOWUP: Final = Population(
         StrokeClass(
             weight=67 / 396,
             volume_ml=Quantiles(
-                ((0, 3), (0.05, 9), (0.25, 35), (0.3, 48), (0.5, 89), (0.58, 125), (0.75, 210), (0.95, 320), (1, 360)),
+                SEVERE_ML,
                 True,
             ),
             sites=FOLLOWUP_SITES,
@@ -227,7 +239,7 @@ FOLLOWUP: Final = Population(
         StrokeClass(
             weight=204 / 396,
             volume_ml=Quantiles(
-                ((0, 1), (0.05, 4), (0.25, 18), (0.5, 46), (0.75, 101), (0.79, 125), (0.95, 270), (1, 340)), True
+                ((0, 1), (0.05, 4), (0.25, 18), (0.5, 46), (0.75, 101), (0.78, 125), (0.95, 270), (1, 340)), True
             ),
             sites=FOLLOWUP_SITES,
             severity="intermediate",
@@ -240,7 +252,7 @@ FOLLOWUP: Final = Population(
         StrokeClass(
             weight=125 / 396,
             volume_ml=Quantiles(
-                ((0, 1), (0.05, 2.5), (0.25, 11), (0.5, 29), (0.6, 48), (0.75, 86), (0.8, 125), (0.95, 270), (1, 330)),
+                SUBTLE_ML,
                 True,
             ),
             sites=FOLLOWUP_SITES,

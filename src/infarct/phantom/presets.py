@@ -1,13 +1,14 @@
 """All numbers of a patient from preset, split and index; frozen cohorts and their hashes.
 
 Each part of a patient has a random stream of its own, named by split, preset, part and index: a patient does not depend
-on how many are made, and a draw added to one part leaves the other parts as they were.
+on how many are made, and a draw added to one part leaves the other parts as they were. Quantities whose distribution a
+paper prints follow an even sequence in the index instead (`draws.Stream.even`).
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib import resources
 from typing import Final, Literal
@@ -26,6 +27,7 @@ from infarct.phantom.individuals import (
     draw_head,
     draw_person,
     draw_treatment,
+    with_mark,
     with_severe_leukoaraiosis,
 )
 from infarct.phantom.patient import Confounders, Patient, Preset, Protocol, Split, Treatment
@@ -80,7 +82,7 @@ def draw(preset: Preset, index: int, split: Split = "train") -> Patient:
     target = draw_target(stream("target"), case.source)
     stroke = draw_stroke(stream("stroke"), target, split) if case.state == "stroke" else None
     confounders = draw_confounders(stream("confounders"), person)
-    treatment = draw_treatment(stream("treatment"), case.scanned_as)
+    treatment = draw_treatment(stream("treatment"), case.scanned_as, stroke.side if stroke else None)
     confounders, treatment, detail = _with_diagnosis(stream("diagnosis"), case.diagnosis, confounders, treatment)
     acute, followup = (draw_protocol(stream(name), case.scanned_as, split) for name in ("acute", "followup"))
     return Patient(
@@ -154,7 +156,7 @@ def _with_diagnosis(
     mark = stream.choice(TREATMENT_MARKS)
     if mark == "staining":
         return add_staining(stream, confounders), treatment, {"mark": mark}
-    return confounders, replace(treatment, **{mark: True}), {"mark": mark}
+    return confounders, with_mark(treatment, mark), {"mark": mark}
 
 
 def _stratum(case: Case, target: Target, protocol: Protocol) -> dict[str, str]:

@@ -4,13 +4,13 @@ Healthy and ill of one population meet the same scanners. The split `shifted` ha
 which the other splits never use. Numbers that no comment gives a source are the choice of this phantom.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from infarct.phantom.draws import Quantiles, Stream
+from infarct.phantom.draws import DECIMALS, Quantiles, Stream
 from infarct.phantom.individuals import Source
+from infarct.phantom.noise import noise_sd_hu
 from infarct.phantom.patient import Kernel, Pose, Protocol, Reconstruction, Split
 
 
@@ -98,12 +98,12 @@ SCANNERS: Final[dict[Source, Scanners]] = {
 KERNELS: Final[dict[Kernel, float]] = {"standard": 0.65, "sharp": 0.2, "soft": 0.15}
 KERNEL_NOISE: Final[dict[Kernel, float]] = {"soft": 0.0, "standard": 0.5, "sharp": 1.0}
 """Where in the range of noise a kernel lies, when dose is left out."""
-NOISE_5MM_HU: Final = (3.5, 6.5)
-"""SD of noise at 5 mm by filtered back-projection; real scans measure 4.6-5.7."""
+NOISE_5MM_HU: Final = (3.4, 4.9)
+"""SD of noise at 5 mm by filtered back-projection; with the brain's texture it makes the 4.6-5.7 of real scans."""
 RECONSTRUCTION_NOISE: Final[dict[Reconstruction, tuple[float, float]]] = {
     "fbp": (1.0, 1.0),
-    "iterative": (0.6, 0.85),
-    "deep": (0.4, 0.65),
+    "iterative": (0.7, 0.95),
+    "deep": (0.45, 0.7),
 }
 SOFTEST: Final = 0.85
 SHARPEST: Final = 1.15
@@ -133,9 +133,9 @@ def draw_protocol(stream: Stream, source: Source, split: Split) -> Protocol:
     thickness_mm = stream.choice(scanners.shifted_thickness_mm if shifted else scanners.thickness_mm)
     kernel, sharpness = _kernel(stream, shifted)
     reconstruction = stream.choice(scanners.reconstruction)
-    # Photons add up over the thickness of a slice, so noise falls with its square root.
-    noise_hu = _noise_5mm_hu(stream, kvp, kernel, sharpness) * math.sqrt(5.0 / thickness_mm)
+    noise_hu = noise_sd_hu(_noise_5mm_hu(stream, kvp, kernel, sharpness), thickness_mm, reconstruction)
     noise_hu *= stream.uniform(*RECONSTRUCTION_NOISE[reconstruction])
+    low_mm, high_mm = scanners.pixel_mm
     offset_hu = stream.normal(0.0, OFFSET_SD_HU, -OFFSET_LIMIT_HU, OFFSET_LIMIT_HU)
     return Protocol(
         seed=stream.seed(),
@@ -144,7 +144,7 @@ def draw_protocol(stream: Stream, source: Source, split: Split) -> Protocol:
         gaps_mm=_gaps_mm(stream, scanners, thickness_mm),
         gap_change=stream.uniform(0.25, 0.55),
         tilt_deg=_tilt_deg(stream, scanners.tilted),
-        pixel_mm=stream.uniform(*scanners.pixel_mm),
+        pixel_mm=round(low_mm + (high_mm - low_mm) * stream.even("pixel"), DECIMALS),
         size_px=SIZE_PX,
         kernel=kernel,
         kernel_sharpness=sharpness,

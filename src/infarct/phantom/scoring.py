@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from infarct.anatomy import REGIONS, Side, region_label
+from infarct.phantom.assembly import Visit
 from infarct.phantom.clinical import read_aspects
 from infarct.phantom.patient import Patient
-from infarct.phantom.sample import Visit
 from infarct.types import Float64Array
 
 CORE_SHARE: Final = 0.10

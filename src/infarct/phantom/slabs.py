@@ -35,21 +35,36 @@ def slab_points(
         yield axes[0][:, None, None] + plane + layer
 
 
+Box = tuple[slice, slice, slice]
+
+
+def box_of(mask: Tensor, margin: int) -> Box:
+    """Return the smallest box that holds ``mask`` (bool, (z, y, x), not empty) and ``margin`` voxels around it."""
+    box = []
+    for axis, count in enumerate(mask.shape):
+        present = mask.movedim(axis, 0).flatten(1).any(dim=1).nonzero()
+        box.append(slice(max(int(present[0]) - margin, 0), min(int(present[-1]) + margin + 1, count)))
+    return box[0], box[1], box[2]
+
+
+def grid_of(grid: Grid, box: Box) -> Grid:
+    """Return the grid of a box of a volume on ``grid``."""
+    x, y, z = (start + grid.spacing_mm * part.start for start, part in zip(grid.origin_mm, box[::-1], strict=True))
+    depth, rows, columns = (part.stop - part.start for part in box)
+    return Grid((depth, rows, columns), grid.spacing_mm, (x, y, z))
+
+
 def softened(mask: Tensor, grid: Grid, sigma_mm: float) -> Tensor:
     """Return ``mask`` (bool or 0-1, (z, y, x) on ``grid``) blurred by a gaussian in 3D; zero where it is empty."""
     out = torch.zeros_like(mask, dtype=torch.float32)
     found = mask > 0
     if not bool(found.any()):
         return out
-    margin = int(np.ceil(3 * sigma_mm / grid.spacing_mm))
-    box = []
-    for axis, count in enumerate(mask.shape):
-        present = found.movedim(axis, 0).flatten(1).any(dim=1).nonzero()
-        box.append(slice(max(int(present[0]) - margin, 0), min(int(present[-1]) + margin + 1, count)))
-    part = mask[box[0], box[1], box[2]].float()
+    box = box_of(found, int(np.ceil(3 * sigma_mm / grid.spacing_mm)))
+    part = mask[box].float()
     for axis in range(3):
         part = _blurred_along(part, axis, sigma_mm / grid.spacing_mm)
-    out[box[0], box[1], box[2]] = part
+    out[box] = part
     return out
 
 

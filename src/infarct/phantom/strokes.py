@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from infarct.anatomy import Side
-from infarct.phantom.draws import NORMAL, Stream
+from infarct.phantom.draws import DECIMALS, NORMAL, Stream, normal_score, pick
 from infarct.phantom.individuals import SITE_ML
 from infarct.phantom.kinetics import FOGGING_H, median_drop_hu
 from infarct.phantom.patient import Site, Split, Stroke
@@ -40,7 +40,8 @@ PENUMBRA_ML: Final[dict[Site, float]] = {
 }
 HYPERDENSE: Final[dict[Site, float]] = {"ICA": 0.45, "tandem": 0.45, "M1": 0.45, "M2_superior": 0.2, "M2_inferior": 0.2}
 """Share of occlusions whose clot is denser than blood."""
-CLOT_HU: Final = (58.0, 82.0)
+CLOT_HU: Final = (13.0, 35.0)
+"""By how much a dense clot lies above flowing blood of 45 HU; clots measure about 58 to 80 HU."""
 BRIGHTEST_HU: Final = 37.5
 """Brains brighter than this are too rare to ask for."""
 FOLLOWUP_DROP_HU: Final = (1.2, 3.0)
@@ -88,14 +89,12 @@ class Target:
 def draw_target(stream: Stream, source: StrokeSource) -> Target:
     """Return class, volume, site, times and prescribed density of a stroke of a population."""
     population = POPULATIONS[source]
-    kind = stream.choice({index: kind.weight for index, kind in enumerate(population.classes)})
-    chosen = population.classes[kind]
-    onset_score = stream.score()
-    volume_score = LATER_LARGER * onset_score + math.sqrt(1 - LATER_LARGER**2) * stream.score()
-    volume_ml = round(chosen.volume_ml(NORMAL.cdf(volume_score)), 3)
-    site = stream.choice(site_weights(chosen, volume_ml))
+    chosen, position = class_at(population, stream.even("stroke"))
+    volume_ml, volume_score = round(chosen.volume_ml(position), 3), normal_score(position)
+    onset_score = LATER_LARGER * volume_score + math.sqrt(1 - LATER_LARGER**2) * normal_score(stream.even("onset"))
+    site = pick(site_weights(chosen, volume_ml), stream.even("site"))
     onset_h = round(population.onset_h(NORMAL.cdf(onset_score)), 3)
-    later_h = stream.quantile(chosen.followup_h or population.interval_h)
+    later_h = round((chosen.followup_h or population.interval_h)(stream.even("interval")), DECIMALS)
     followup_h = later_h if chosen.followup_h else max(12.0, onset_h + later_h)
     area = _area(stream, site, volume_ml)
     mean_hu, petechiae_hu, staining_hu, at_least_hu = _densities(stream, population, chosen)
@@ -114,6 +113,19 @@ def draw_target(stream: Stream, source: StrokeSource) -> Target:
         staining_hu=staining_hu,
         at_least_hu=at_least_hu,
     )
+
+
+def class_at(population: Population, share: float) -> tuple[StrokeClass, float]:
+    """Return the class in whose part of the weights ``share`` (0-1) lies, and how far through that part it lies.
+
+    One even number so fills the classes in proportion, and the volumes evenly within each of them.
+    """
+    left = share * sum(kind.weight for kind in population.classes)
+    for kind in population.classes:
+        if left < kind.weight:
+            return kind, left / kind.weight
+        left -= kind.weight
+    return population.classes[-1], 1.0
 
 
 def largest_ml(site: Site, area: Area | None) -> float:
@@ -214,7 +226,7 @@ def draw_stroke(stream: Stream, target: Target, split: Split) -> Stroke:
         staining_hu=target.staining_hu,
         fogging=_fogging(stream, target),
         swelling=round(stream.uniform(0.25, 1.0) * (0.5 + 0.5 * min(volumes.final / 150.0, 1.0)), 3),
-        hemorrhage_ml=_hemorrhage_ml(stream, population.hemorrhage, volumes.final),
+        hemorrhage_ml=_hemorrhage_ml(stream, target, volumes.final),
         hyperdense_hu=_hyperdense_hu(stream, target),
         shape=round(stream.share() ** 1.4, 3),
         followup_h=target.followup_h,
@@ -273,15 +285,15 @@ def _fogging(stream: Stream, target: Target) -> float:
     return share if begin <= target.followup_h <= end and target.kind.severity != "severe" else 0.0
 
 
-def _hemorrhage_ml(stream: Stream, probability: float, final_ml: float) -> float:
-    """Return the blood in the infarct at follow-up; bleeding is likelier into large infarcts."""
-    happens = stream.chance(probability * (0.48 + 1.2 * min(final_ml / 100.0, 1.0)))
+def _hemorrhage_ml(stream: Stream, target: Target, final_ml: float) -> float:
+    """Return the blood in the infarct at follow-up; the largest of a class bleed thrice as often as the smallest."""
+    happens = stream.even("hemorrhage") < target.population.hemorrhage * (0.5 + NORMAL.cdf(target.volume_score))
     volume_ml = min(stream.lognormal(6.0, 1.0, 0.2, 60.0), 0.35 * final_ml)
     return round(volume_ml, 3) if happens else 0.0
 
 
 def _hyperdense_hu(stream: Stream, target: Target) -> float:
-    """Return the HU of a clot that is denser than blood, 0 where none is seen."""
+    """Return by how many HU the clot is denser than flowing blood, 0 where none is seen."""
     share = HYPERDENSE.get(target.site, 0.05) * (0.3 if target.source == "hyperacute" else 1.0)
     dense, clot_hu = stream.chance(share), stream.uniform(*CLOT_HU)
     return clot_hu if dense else 0.0

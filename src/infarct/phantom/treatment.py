@@ -91,9 +91,8 @@ def _cover(canvas: Canvas, box: Box, inside_mm: Tensor, hu: float) -> None:
 
 def _distance_to_line(canvas: Canvas, box: Box, start: np.ndarray, stop: np.ndarray) -> Tensor:
     """Return the distance in mm of each voxel of a box to the line between two points of the head's frame."""
-    z, y, x = offsets(canvas, box, (0.0, 0.0, 0.0), "left")
-    points = torch.stack(torch.broadcast_tensors(x, y[:, None], z[:, None, None]), dim=-1)
-    return distance_to_course(points, points.new_tensor(np.stack((start, stop))))
+    z, y, x = torch.meshgrid(*offsets(canvas, box, (0.0, 0.0, 0.0), "left"), indexing="ij")
+    return distance_to_course(torch.stack((x, y, z), dim=-1), x.new_tensor(np.stack((start, stop))))
 
 
 def _place_drain(canvas: Canvas, side: Side, seed: int) -> None:

@@ -51,7 +51,7 @@ def pushing_velocity(gain: Tensor, depth_mm: Tensor) -> Tensor:
     potential = -torch.fft.fftn(padded) / square
     potential[0, 0, 0] = 0
     flow = [torch.fft.ifftn(1j * k * potential).real[8:-8, 8:-8, 8:-8] for k in (kx, ky, kz)]
-    taper = torch.clamp((depth_mm - 1) / 10, 0, 1)
+    taper = torch.clamp((depth_mm - 1) / 20, 0, 1)
     return torch.stack(flow).float() * (taper * taper * (3 - 2 * taper))
 
 

@@ -73,8 +73,8 @@ def test_a_cohort_has_its_tables_and_page(rendered: list[int], tmp_path: Path) -
     assert seen == [0, 1, 2, 3]
     folder = tmp_path / "out"
     assert {path.name for path in folder.iterdir()} == {
-        "README", "cohort.json", "dataset_description.json", "derivatives", "index.html", "participants.json",
-        "participants.tsv", "sub-0001", "sub-0002", "sub-0003",
+        ".bidsignore", "README", "cohort.json", "dataset_description.json", "derivatives", "index.html",
+        "participants.json", "participants.tsv", "sub-0001", "sub-0002", "sub-0003",
     }  # fmt: skip
     table = rows(folder)
     assert [row["participant_id"] for row in table] == ["sub-0001", "sub-0002", "sub-0003"]

@@ -14,6 +14,7 @@ from infarct.anatomy import REGIONS, TERRITORY_LABELS, Side
 from infarct.phantom import chronic
 from infarct.phantom.canvas import Canvas
 from infarct.phantom.chronic import Chronic, paint_chronic, retraction_source
+from infarct.phantom.crop import sign
 from infarct.phantom.fields import atlas_fields
 from infarct.phantom.patient import Confounders, Densities, Lacune, OldInfarct, Site
 
@@ -171,7 +172,7 @@ def test_lacune_lies_in_its_place(place: str, side: Side) -> None:
     fluid = canvas.csf - mock_canvas(2.0).csf
     x, y, z = centre_mm(canvas, fluid)
     mean, spread = chronic.LACUNE_PLACES[place]
-    assert abs(x * chronic.sign(side) - mean[0]) < 3 * spread[0]
+    assert abs(x * sign(side) - mean[0]) < 3 * spread[0]
     assert abs(y - mean[1]) < 3 * spread[1]
     assert abs(z - mean[2]) < 3 * spread[2]
     assert float(found.delta_hu.min()) < -2
@@ -234,55 +235,3 @@ def test_leukoaraiosis_starts_at_the_ventricles() -> None:
     white = (canvas.white > 0.8) & (canvas.atlas_mm[..., 2] > 0)
     near, far = white & (distance < 8), white & (distance > 20)
     assert float(found.delta_hu[near].mean()) < 5 * float(found.delta_hu[far].mean())
-
-
-def test_locate_finds_a_place_of_the_atlas() -> None:
-    canvas = mock_canvas(2.0)
-    target = (23.0, -1.5, 3.3)
-    found = torch.tensor(chronic.locate(canvas, target))
-    assert torch.allclose(found * 1.17, torch.tensor(target), atol=0.01)
-
-
-def test_ripple_is_even_noise_that_a_mirrored_axis_mirrors() -> None:
-    axes = tuple(torch.arange(-40.0, 41.0, 1.0) for _ in range(3))
-    field = chronic.ripple((axes[0], axes[1], axes[2]), 3, 8.0)
-    assert float(field.mean()) == pytest.approx(0, abs=0.1)
-    assert float(field.std()) == pytest.approx(1, abs=0.1)
-    turned = chronic.ripple((axes[0], axes[1], -axes[2]), 3, 8.0)
-    assert torch.allclose(turned, field.flip(-1), atol=1e-3)
-
-
-def test_distance_agrees_with_scipy_within_reach() -> None:
-    mask = torch.zeros((12, 14, 16), dtype=torch.bool)
-    mask[3, 4, 5] = mask[9, 10, 2] = True
-    truth = torch.from_numpy(ndimage.distance_transform_edt(~mask.numpy())).float() * 2
-    found = chronic.distance_mm(mask, 2.0, 16.0)
-    near = truth <= 16
-    assert torch.allclose(found[near], truth[near], atol=1e-4)
-    assert bool((found[~near] > 16).all())
-
-
-def test_lowest_takes_so_many_allowed_voxels() -> None:
-    score = torch.arange(24.0).reshape(2, 3, 4)
-    allowed = score % 2 == 1
-    assert chronic.lowest(score, allowed, 3).nonzero().tolist() == [[0, 0, 1], [0, 0, 3], [0, 1, 1]]
-    assert torch.equal(chronic.lowest(score, allowed, 99), allowed)
-    assert not chronic.lowest(score, allowed, 0).any()
-
-
-def test_softened_keeps_the_volume_and_blurs_one_voxel() -> None:
-    mask = torch.zeros((7, 7, 7), dtype=torch.bool)
-    mask[3, 3, 3] = True
-    soft = chronic.softened(mask)
-    assert float(soft.sum()) == pytest.approx(1.0)
-    assert soft[3, 3, 3] == 0.125
-    assert soft[2, 3, 3] == 0.0625
-    assert not soft[1].any()
-
-
-def test_stretched_restores_a_linear_field() -> None:
-    axes = (torch.arange(5.0), torch.arange(9.0), torch.arange(20.0))
-    z, y, x = chronic.thinned(axes)
-    field = z[:, None, None] + 2 * y[:, None] - x
-    whole = axes[0][:, None, None] + 2 * axes[1][:, None] - axes[2]
-    assert torch.allclose(chronic.stretched(field, (5, 9, 20)), whole, atol=1e-4)

@@ -4,7 +4,8 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from infarct.phantom.draws import Quantiles, Stream, normal_score
+from infarct.phantom.draws import EVEN_ROOTS, Printed, Quantiles, Stream, even_step, normal_score, pick
+from infarct.phantom.patient import SPLITS
 
 LINEAR = Quantiles(((0.0, 2.0), (0.5, 4.0), (1.0, 10.0)))
 LOGARITHMIC = Quantiles(((0.0, 1.0), (0.5, 10.0), (1.0, 1000.0)), logarithmic=True)
@@ -33,6 +34,43 @@ def test_share_below_inverts_the_quantiles(quantiles: Quantiles) -> None:
 
 def test_share_below_counts_a_value_that_many_have() -> None:
     assert Quantiles(((0.0, 0.0), (0.6, 0.0), (1.0, 5.0))).share_below(0.0) == pytest.approx(0.6)
+
+
+def evens(quantity: Printed, first: int = 0, count: int = 300) -> np.ndarray:
+    return np.array([stream(index).even(quantity) for index in range(first, first + count)])
+
+
+def test_even_numbers_advance_by_a_fixed_step() -> None:
+    assert even_step("stroke") == pytest.approx((math.sqrt(5) - 1) / 2)
+    assert even_step("site") == pytest.approx(math.sqrt(2) - 1)
+    steps = np.diff(evens("stroke", 10, 5)) % 1
+    assert steps == pytest.approx(np.full(4, (math.sqrt(5) - 1) / 2))
+
+
+@pytest.mark.parametrize("first", [0, 300, 12345])
+@pytest.mark.parametrize("quantity", EVEN_ROOTS)
+def test_even_numbers_fill_the_interval_evenly(quantity: Printed, first: int) -> None:
+    """Any k-th smallest of 300 is k / 300, give or take 4 patients; random numbers stray by 17."""
+    ranks = 300 * np.sort(evens(quantity, first)) - np.arange(300)
+    assert np.abs(ranks - 0.5).max() < 4
+
+
+def test_even_numbers_of_two_quantities_are_hardly_correlated() -> None:
+    for count, limit in ((300, 0.12), (3000, 0.03)):
+        found = np.corrcoef([evens(quantity, 0, count) for quantity in EVEN_ROOTS])
+        assert np.abs(found - np.eye(len(EVEN_ROOTS))).max() < limit
+
+
+def test_even_numbers_are_the_same_in_all_parts_and_others_in_other_cohorts() -> None:
+    assert Stream(3, "train", "aspects", "head").even("age") == stream(3).even("age")
+    cohorts = [("train", "aspects"), ("test", "aspects"), ("train", "acute")]
+    assert len({Stream(3, split, preset, "part").even("age") for split, preset in cohorts}) == 3
+    assert len({Stream(3, split, "aspects", "part").even("stroke") for split in SPLITS}) == 4
+
+
+def test_pick_returns_the_key_whose_part_a_share_lies_in() -> None:
+    weights = {"a": 1.0, "b": 3.0}
+    assert [pick(weights, share) for share in (0.0, 0.24, 0.26, 1.0)] == ["a", "a", "b", "b"]
 
 
 def test_a_stream_repeats_itself_and_differs_from_its_neighbours() -> None:

@@ -3,6 +3,8 @@ from functools import cache
 import numpy as np
 import pytest
 
+from infarct.phantom.draws import Stream
+from infarct.phantom.individuals import Person, draw_head
 from infarct.phantom.patient import Patient
 from infarct.phantom.presets import draw
 
@@ -39,6 +41,24 @@ def test_ventricles_sulci_and_white_matter_age_together() -> None:
     assert np.corrcoef(atrophy, np.log(column("head.ventricle_ratio")))[0, 1] > 0.4
     assert np.corrcoef(atrophy, column("head.sulcus_mm"))[0, 1] > 0.6
     assert np.corrcoef(age, column("confounders.leukoaraiosis"))[0, 1] > 0.35
+
+
+@pytest.mark.parametrize(("age", "low_ml", "high_ml"), [(30, 15, 18), (75, 38, 42)])
+def test_ventricles_hold_what_they_do_at_an_age(age: float, low_ml: float, high_ml: float) -> None:
+    """A ratio of 1 holds about 16 ml."""
+    heads = [draw_head(Stream(index, "train", "mixed", "head"), Person(age, "f"), "train") for index in range(1000)]
+    volume_ml = 16 * np.array([head.ventricle_ratio for head in heads])
+    assert low_ml < np.median(volume_ml) < high_ml
+    assert volume_ml.min() >= 10
+    assert volume_ml.max() <= 110
+
+
+def test_chronic_findings_fit_where_they_are() -> None:
+    for patient in (*patients(), *(draw("mimics", index) for index in range(300))):
+        found = patient.confounders
+        assert 4 <= found.leukoaraiosis_hu <= 10
+        assert all(lacune.radius_mm <= 4 for lacune in found.lacunes if lacune.place == "pons")
+        assert all(bleed.volume_ml <= 35 for bleed in found.bleeds if bleed.kind == "intraventricular")
 
 
 def test_heads_stay_within_what_the_renderer_takes() -> None:

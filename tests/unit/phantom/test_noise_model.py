@@ -113,7 +113,7 @@ def test_noise_of_back_projection_falls_with_the_root_of_thickness() -> None:
 def test_other_reconstructions_do_not_follow_the_root() -> None:
     for kind in ("iterative", "deep"):
         assert noise_sd_hu(4.0, 1.25, kind) / noise_sd_hu(4.0, 5.0, kind) < 1.8
-        assert noise_sd_hu(4.0, 5.0, kind) < 4.0
+        assert noise_sd_hu(4.0, 5.0, kind) == 4.0
 
 
 def raster_head() -> tuple[torch.Tensor, torch.Tensor]:

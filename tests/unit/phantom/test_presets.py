@@ -1,7 +1,6 @@
 """What presets draw, against what papers print.
 
-Patients are independent, so a figure over 300 of them scatters. Where its standard error is below 4 %, it has to lie
-within 10 % over the first 300 patients of `train`. All figures have to lie within 10 % in the distribution itself.
+Each printed figure has to lie within 10 % over any cohort of 300 that is made, and in the distribution itself.
 """
 
 from collections import Counter
@@ -14,10 +13,11 @@ from scipy import stats
 from infarct.phantom import presets
 from infarct.phantom.draws import Quantiles, Stream
 from infarct.phantom.individuals import AGES, FEMALE, draw_confounders
-from infarct.phantom.patient import PRESETS, SPLITS, Confounders, Patient, Preset, Split, Stroke
+from infarct.phantom.patient import PRESETS, SPLITS, Confounders, Patient, Preset, Split
 from infarct.phantom.populations import ASPECTS, FOLLOWUP, HYPERACUTE, StrokeSource
 from infarct.phantom.presets import TEST_SIZES, cohort_digest, digest_of, draw, frozen_cohorts
-from infarct.phantom.strokes import Target, draw_target
+from infarct.phantom.strokes import Target, class_at, draw_target
+from unit.phantom.printed_figures import PRINTED, stroke_of
 
 QUARTERS = (0.25, 0.5, 0.75)
 SHARES = (np.arange(4000) + 0.5) / 4000
@@ -31,15 +31,6 @@ def patients(preset: Preset, count: int = 300, split: Split = "train") -> tuple[
 @cache
 def targets(source: StrokeSource) -> tuple[Target, ...]:
     return tuple(draw_target(Stream(index, "train", source, "target"), source) for index in range(8000))
-
-
-def stroke_of(patient: Patient) -> Stroke:
-    assert patient.stroke is not None
-    return patient.stroke
-
-
-def share_of(preset: Preset, key: str, value: str) -> float:
-    return float(np.mean([patient.stratum.get(key) == value for patient in patients(preset)]))
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -69,15 +60,12 @@ def test_a_draw_added_to_one_part_leaves_the_others(monkeypatch: pytest.MonkeyPa
         assert getattr(after, part) == getattr(before, part)
 
 
-@pytest.mark.parametrize(
-    ("preset", "key", "value", "printed"),
-    [
-        ("hyperacute", "onset", "<=6 h", 355 / 517),
-        ("hyperacute", "region", "supratentorial", 428 / 517),
-    ],
-)
-def test_common_classes_over_300_patients(preset: Preset, key: str, value: str, printed: float) -> None:
-    assert share_of(preset, key, value) == pytest.approx(printed, rel=0.1)
+@pytest.mark.parametrize(("split", "first"), [("train", 0), ("train", 300), ("test", 0), ("validation", 0)])
+@pytest.mark.parametrize("preset", PRINTED)
+def test_every_printed_figure_is_within_a_tenth_over_300_patients(preset: Preset, split: Split, first: int) -> None:
+    drawn = patients(preset, first + 300, split)[first:]
+    found = {row.what: (row.printed, row.drawn(drawn)) for row in PRINTED[preset]}
+    assert {what: pair for what, pair in found.items() if abs(pair[1] / pair[0] - 1) > 0.1} == {}
 
 
 def test_hyperacute_classes_have_the_printed_shares() -> None:
@@ -111,28 +99,12 @@ def test_hyperacute_classes_are_where_and_as_large_as_they_say() -> None:
 def test_hyperacute_patients_get_an_mr_within_14_days() -> None:
     days = [(stroke_of(patient).followup_h - stroke_of(patient).onset_h) / 24 for patient in patients("hyperacute")]
     assert max(days) < 14
-    assert np.mean(days) == pytest.approx(7.4, rel=0.1)
-    assert np.std(days) == pytest.approx(5.3, rel=0.1)
-
-
-def test_aspects_figures_over_300_patients() -> None:
-    drawn = patients("aspects")
-    onset_min = [60 * stroke_of(patient).onset_h for patient in drawn]
-    assert np.percentile(onset_min, [25, 75]) == pytest.approx([210, 360], rel=0.1)
-    assert max(onset_min) <= 480
-    assert np.percentile([patient.clinical.age for patient in drawn], [25, 50, 75]) == pytest.approx(
-        [63, 72, 81], rel=0.1
-    )
-    assert np.percentile([patient.clinical.nihss for patient in drawn], [50, 75]) == pytest.approx([17, 20], rel=0.1)
-    assert np.mean([patient.clinical.nihss_24h for patient in drawn]) == pytest.approx(13.54, rel=0.1)
-    assert np.mean([patient.clinical.mrs90 for patient in drawn]) == pytest.approx(3.14, rel=0.1)
-    assert np.median([stroke_of(patient).core_ml for patient in drawn]) == pytest.approx(22, rel=0.15)
 
 
 def test_aspects_distributions_have_the_printed_figures() -> None:
-    (kind,) = ASPECTS.classes
-    assert [kind.volume_ml(share) for share in QUARTERS] == pytest.approx([9.2, 22, 44])
-    cores = [kind.volume_ml(share) for share in SHARES]
+    for kind in ASPECTS.classes:
+        assert [kind.volume_ml(share) for share in QUARTERS] == pytest.approx([9.2, 22, 44])
+    cores = [kind.volume_ml(place) for kind, place in (class_at(ASPECTS, float(share)) for share in SHARES)]
     assert np.mean(cores) == pytest.approx(28.42, rel=0.1)
     assert np.std(cores) == pytest.approx(30.54, rel=0.1)
     assert [60 * ASPECTS.onset_h(share) for share in QUARTERS] == pytest.approx([210, 270, 360])
@@ -141,7 +113,7 @@ def test_aspects_distributions_have_the_printed_figures() -> None:
     sites = Counter(target.site.split("_")[0] for target in targets("aspects"))
     for site, printed in (("ICA", 28.5), ("M1", 49.3), ("M2", 9.2), ("tandem", 11.6)):
         assert 100 * sites[site] / 8000 == pytest.approx(printed, rel=0.1)
-    assert sites["ACA"] / 8000 == pytest.approx(0.014, abs=0.004)
+    assert sites["ACA"] / 8000 == pytest.approx(0.014, rel=0.05)
 
 
 def test_aspects_have_a_stratum_at_70_kvp() -> None:
@@ -154,6 +126,7 @@ def test_aspects_have_a_stratum_at_70_kvp() -> None:
 def test_acute_infarcts_fill_the_printed_share_of_a_stack() -> None:
     ml = [stroke_of(patient).infarct_ml for patient in patients("acute")]
     assert 60 < np.mean(ml) < 100
+    assert min(ml) >= 2
     for patient in patients("acute"):
         assert (patient.acute.thickness_mm, patient.acute.gaps_mm) == (1.0, (0.5,))
         assert 0.38 <= patient.acute.pixel_mm <= 0.5
@@ -188,7 +161,6 @@ def test_all_followup_classes_together_have_the_printed_quartiles() -> None:
 
 
 def test_followup_patients_over_300() -> None:
-    assert share_of("followup", "severity", "intermediate") == pytest.approx(204 / 396, rel=0.1)
     for patient in patients("followup"):
         stroke = stroke_of(patient)
         assert patient.followup is not None
@@ -221,8 +193,17 @@ def test_the_healthy_have_no_stroke_and_mimics_another_reason() -> None:
                 assert any(bleed.kind == "parenchymal" and bleed.rim_mm > 0 for bleed in found.bleeds)
             case "extra_axial_bleed":
                 assert any(bleed.kind != "parenchymal" for bleed in found.bleeds)
+            case _ if patient.stratum["mark"] == "staining":
+                assert any(bleed.kind == "staining" and bleed.rim_mm == 0 for bleed in found.bleeds)
             case _:
-                assert patient.stratum["mark"] == "staining" or marks[patient.stratum["mark"]]
+                assert marks[patient.stratum["mark"]] is True
+
+
+def test_marks_of_treatment_lie_on_the_side_of_the_stroke_and_else_on_either() -> None:
+    for preset in ("aspects", "followup"):
+        assert all(patient.treatment.side == stroke_of(patient).side for patient in patients(preset))
+    sides = Counter(patient.treatment.side for patient in patients("mimics"))
+    assert min(sides["left"], sides["right"]) > 110
 
 
 def test_an_emergency_department_sees_everything() -> None:

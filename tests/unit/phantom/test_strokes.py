@@ -5,11 +5,12 @@ import pytest
 
 from infarct.phantom.draws import Quantiles
 from infarct.phantom.individuals import SITE_ML
+from infarct.phantom.ischemia import VESSEL_HU
 from infarct.phantom.kinetics import FOGGING_H, drop_hu
 from infarct.phantom.patient import Patient, Preset, Stroke
 from infarct.phantom.populations import POPULATIONS, StrokeClass
 from infarct.phantom.presets import draw
-from infarct.phantom.strokes import largest_ml, site_weights
+from infarct.phantom.strokes import class_at, largest_ml, site_weights
 
 WITH_STROKE: tuple[Preset, ...] = ("hyperacute", "aspects", "acute", "followup")
 
@@ -21,6 +22,25 @@ def patients(preset: Preset) -> tuple[Patient, ...]:
 
 def strokes(preset: Preset) -> list[Stroke]:
     return [patient.stroke for patient in patients(preset) if patient.stroke is not None]
+
+
+def test_one_number_gives_the_class_and_the_place_in_it() -> None:
+    # Severe 67, intermediate 204, subtle 125 of 396.
+    population = POPULATIONS["followup"]
+    for patient, severity, place in ((0, "severe", 0.0), (67, "intermediate", 0.0), (169, "intermediate", 0.5)):
+        kind, found = class_at(population, (patient + 1e-6) / 396)
+        assert kind.severity == severity
+        assert found == pytest.approx(place, abs=1e-6)
+    assert class_at(population, 1.0)[1] == pytest.approx(1.0)
+
+
+def test_large_infarcts_bleed_more_often() -> None:
+    bled = [stroke.hemorrhage_ml > 0 for stroke in strokes("followup")]
+    large = [stroke.final_ml > 48 for stroke in strokes("followup")]
+    rates = [
+        np.mean([b for b, is_large in zip(bled, large, strict=True) if is_large is size]) for size in (True, False)
+    ]
+    assert rates[0] > 1.3 * rates[1]
 
 
 def test_a_site_without_room_for_large_infarcts_is_taken_more_often_for_small_ones() -> None:
@@ -99,4 +119,6 @@ def test_only_infarcts_of_the_second_week_fog_and_none_that_is_still_severe() ->
 def test_clots_are_denser_than_blood_and_sit_in_large_arteries() -> None:
     dense = [stroke for stroke in strokes("aspects") if stroke.hyperdense_hu > 0]
     assert 0.3 < len(dense) / 300 < 0.55
-    assert min(stroke.hyperdense_hu for stroke in dense) >= 58
+    clots_hu = [VESSEL_HU + stroke.hyperdense_hu for stroke in dense]
+    assert min(clots_hu) >= 58
+    assert max(clots_hu) <= 80

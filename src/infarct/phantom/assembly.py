@@ -12,8 +12,6 @@ from infarct.phantom import anatomy, bleeds, chronic, ischemia, scanner, treatme
 from infarct.phantom.canvas import Canvas
 from infarct.phantom.chronic import Chronic
 from infarct.phantom.diffusion import DiffusionMaps, diffusion_maps, draw_diffusion
-from infarct.phantom.fields import atlas_fields
-from infarct.phantom.growth import growth_grid
 from infarct.phantom.ischemia import Lesions
 from infarct.phantom.landmarks import add_landmarks
 from infarct.phantom.patient import Patient, Preset, Protocol, Split
@@ -29,7 +27,7 @@ PAIRS: Final[tuple[Pair, ...]] = ("perfusion", "diffusion", "followup")
 TISSUES: Final = ("outside", "grey", "white", "fluid", "ventricle", "bone")
 """Names of the values of the tissue label map."""
 TRANSFORMATION_LABEL: Final = 5
-"""Label of hemorrhagic transformation in the map of blood; 1 to 4 are `bleeds.paint_bleeds`'s kinds."""
+"""Label of hemorrhagic transformation in the map of blood; the others are `bleeds.KINDS`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +37,8 @@ class Visit:
     ``hu`` is float32 (z, y, x), whole HU on ``geometry`` (world LPS mm). ``truth`` holds tensors on the same grid:
     bool ``infarct`` (what this CT may show), ``core``, ``penumbra``, ``old_infarct``, ``intracranial``; uint8
     ``hemorrhage`` (1 parenchymal, 2 intraventricular, 3 subarachnoid, 4 subdural, 5 transformation of the infarct),
-    ``aspects``, ``territories``, ``tissue`` (`TISSUES`). ``signal_hu`` is what the acute infarct adds to the noise-free
-    picture, None without one.
+    ``aspects``, ``territories``, ``tissue`` (`TISSUES`); bool ``staining`` by contrast, which is no hemorrhage.
+    ``signal_hu`` is what the acute infarct adds to the noise-free picture, None without one.
     """
 
     hu: Tensor
@@ -123,14 +121,22 @@ def render(patient: Patient, device: str = "cpu", *, pairs: Collection[Pair] = (
     return Sample(patient, acute, followup, perfusion, diffusion)
 
 
+def render_ct(patient: Patient, device: str = "cpu") -> Visit:
+    """Return the one CT that a patient's preset is about: the follow-up in `followup`, else the acute one."""
+    later = patient.preset == "followup"
+    protocol = patient.followup if later else patient.acute
+    if protocol is None:
+        raise ValueError(f"{patient.name} has no follow-up CT")
+    with torch.no_grad():
+        return _visit(_head(patient, protocol, device, followup=later), protocol, device, followup=later)
+
+
 def _head(patient: Patient, protocol: Protocol, device: str, *, followup: bool) -> Head:
     gain = chronic.retraction_source(patient.confounders, device)
-    coarse = atlas_fields(device).coarse
-    points = coarse.points(device)
     if patient.confounders.bleeds:
         gain = gain + bleeds.mass_source(patient.confounders.bleeds, device)
     if patient.stroke is not None and followup:
-        gain = gain + growth_grid().sample(ischemia.swelling_source(patient.stroke, device), points, outside="zeros")
+        gain = gain + ischemia.swelling_source(patient.stroke, device)
     canvas = anatomy.build(patient.head, patient.densities, gain=gain, device=device)
     old = chronic.paint_chronic(canvas, patient.confounders, patient.densities)
     add_landmarks(canvas, patient.head, patient.densities)
@@ -149,7 +155,7 @@ def _head(patient: Patient, protocol: Protocol, device: str, *, followup: bool) 
         infarct_hu = at_kvp(canvas.hu, protocol.kvp) - at_kvp(before, protocol.kvp)
     blood = bleeds.paint_bleeds(canvas, patient.confounders.bleeds, patient.densities)
     if transformed is not None:
-        blood[transformed & (blood == 0)] = TRANSFORMATION_LABEL
+        blood[transformed & ((blood == 0) | (blood == bleeds.KINDS["staining"]))] = TRANSFORMATION_LABEL
     treatment.paint_treatment(canvas, patient.treatment)
     canvas.hu = at_kvp(canvas.hu, protocol.kvp)
     return Head(canvas, old, lesions, blood, infarct_hu)
@@ -161,7 +167,8 @@ def _visit(head: Head, protocol: Protocol, device: str, *, followup: bool) -> Vi
     masks: dict[str, Tensor] = {
         "intracranial": canvas.intracranial,
         "old_infarct": head.chronic.old_infarct,
-        "hemorrhage": head.blood,
+        "hemorrhage": torch.where(head.blood == bleeds.KINDS["staining"], 0, head.blood),
+        "staining": head.blood == bleeds.KINDS["staining"],
         "aspects": canvas.aspects,
         "territories": canvas.territories,
         "tissue": _tissue(canvas),
