@@ -20,11 +20,11 @@ demo: $(STAMP)
 
 ## The fast tests (minutes).
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 ## All tests that need no real scans.
 test-all: $(STAMP)
-	$(BIN)/python -m pytest -n auto -m "not real"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not real"
 
 ## Tests on real scans: make test-real DATA=folder
 test-real: $(STAMP)

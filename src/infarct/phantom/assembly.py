@@ -26,6 +26,8 @@ Pair = Literal["perfusion", "diffusion", "followup"]
 PAIRS: Final[tuple[Pair, ...]] = ("perfusion", "diffusion", "followup")
 TISSUES: Final = ("outside", "grey", "white", "fluid", "ventricle", "bone")
 """Names of the values of the tissue label map."""
+SLAB: Final = 16
+"""Slices worked on at a time, so that they stay in the processor's cache."""
 TRANSFORMATION_LABEL: Final = 5
 """Label of hemorrhagic transformation in the map of blood; the others are `bleeds.KINDS`."""
 
@@ -152,12 +154,15 @@ def _head(patient: Patient, protocol: Protocol, device: str, *, followup: bool) 
             transformed = ischemia.paint_followup(canvas, lesions, patient.stroke)
         else:
             ischemia.paint_acute(canvas, lesions, patient.stroke)
-        infarct_hu = at_kvp(canvas.hu, protocol.kvp) - at_kvp(before, protocol.kvp)
+        changed = torch.nonzero(canvas.hu != before, as_tuple=True)
+        infarct_hu = torch.zeros_like(before)
+        infarct_hu[changed] = at_kvp(canvas.hu[changed], protocol.kvp) - at_kvp(before[changed], protocol.kvp)
     blood = bleeds.paint_bleeds(canvas, patient.confounders.bleeds, patient.densities)
     if transformed is not None:
         blood[transformed & ((blood == 0) | (blood == bleeds.KINDS["staining"]))] = TRANSFORMATION_LABEL
     treatment.paint_treatment(canvas, patient.treatment)
-    canvas.hu = at_kvp(canvas.hu, protocol.kvp)
+    for first in range(0, len(canvas.hu), SLAB):
+        canvas.hu[first : first + SLAB] = at_kvp(canvas.hu[first : first + SLAB], protocol.kvp)
     return Head(canvas, old, lesions, blood, infarct_hu)
 
 

@@ -21,7 +21,7 @@ from infarct.phantom.response import frequencies, kernel_mtf, slice_correlation
 from infarct.types import Float64Array
 from infarct.volume import Geometry
 
-COARSE_SHARE: Final[dict[Reconstruction, float]] = {"fbp": 0.4, "iterative": 0.5, "deep": 0.6}
+COARSE_SHARE: Final[dict[Reconstruction, float]] = {"fbp": 0.5, "iterative": 0.55, "deep": 0.6}
 """Share of the variance in the coarse part of the spectrum."""
 COARSE_PER_MM: Final[dict[Reconstruction, float]] = {"fbp": 0.2, "iterative": 0.2, "deep": 0.19}
 """Frequency at which the coarse part has fallen to 1/e."""

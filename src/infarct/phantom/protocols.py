@@ -98,7 +98,7 @@ SCANNERS: Final[dict[Source, Scanners]] = {
 KERNELS: Final[dict[Kernel, float]] = {"standard": 0.65, "sharp": 0.2, "soft": 0.15}
 KERNEL_NOISE: Final[dict[Kernel, float]] = {"soft": 0.0, "standard": 0.5, "sharp": 1.0}
 """Where in the range of noise a kernel lies, when dose is left out."""
-NOISE_5MM_HU: Final = (3.4, 4.9)
+NOISE_5MM_HU: Final = (3.8, 5.6)
 """SD of noise at 5 mm by filtered back-projection; with the brain's texture it makes the 4.6-5.7 of real scans."""
 RECONSTRUCTION_NOISE: Final[dict[Reconstruction, tuple[float, float]]] = {
     "fbp": (1.0, 1.0),

@@ -57,7 +57,7 @@ def _bone_hu(densities: Densities, depth: Tensor, beyond: Tensor, noise: Tensor,
     """Return compact bone near both surfaces, diploe or the mixed bone of the base between."""
     middle = torch.sigmoid((-depth - TABLE_MM) / 0.35) * torch.sigmoid((-beyond - TABLE_MM) / 0.35)
     spongy = densities.diploe + 60 * noise[2] + (1 - vault) * (150 + 90 * noise[3])
-    return densities.bone * (1.15 + 0.12 * noise[2]) + middle * (spongy - densities.bone)
+    return densities.bone * (1.4 + 0.15 * noise[2]) + middle * (spongy - densities.bone)
 
 
 def _ellipsoid(at: Tensor, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> Tensor:
