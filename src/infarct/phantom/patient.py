@@ -239,15 +239,13 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Clinical:
-    """What a trial's table holds. ``reader_aspects`` are two simulated readers of the acute scan."""
+    """What a trial's table holds before anything is rendered; readers' scores need the picture (`scoring`)."""
 
     age: float
     sex: Literal["f", "m"]
     nihss: int
     nihss_24h: int
     mrs90: int
-    aspects_truth_core: int | None = None
-    """ASPECTS by the rule core > 10 % of a region; known only once the patient is rendered."""
 
 
 @dataclass(frozen=True)

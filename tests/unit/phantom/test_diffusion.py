@@ -13,32 +13,9 @@ from infarct.phantom.diffusion import ADC_COURSE, DiffusionMaps, DiffusionSetup,
 from infarct.phantom.ischemia import Lesions, lesion_masks
 from infarct.phantom.patient import Pose, Stroke
 from infarct.volume import volume_ml
-from unit.phantom.mock_canvas import mock_canvas
+from unit.phantom.mock_canvas import mock_canvas, mock_stroke
 
-STROKE = Stroke(
-    seed=5,
-    growth="arrival",
-    site="M1",
-    side="left",
-    cortical="both",
-    onset_h=3.0,
-    collaterals=0.5,
-    core_ml=30.0,
-    penumbra_ml=60.0,
-    infarct_ml=30.0,
-    final_ml=60.0,
-    uptake=1.0,
-    reperfused=False,
-    reperfusion_factor=1.0,
-    petechiae_hu=0.0,
-    staining_hu=0.0,
-    fogging=0.0,
-    swelling=0.0,
-    hemorrhage_ml=0.0,
-    hyperdense_hu=0.0,
-    shape=0.3,
-    followup_h=24.0,
-)
+STROKE = mock_stroke(seed=5, side="left", onset_h=3.0, core_ml=30.0, swelling=0.0, followup_h=24.0)
 SETUP = DiffusionSetup(
     seed=2,
     hours=24.0,
