@@ -8,8 +8,8 @@ import typer
 from infarct.cli.analyze import JsonOption, QuietOption, VerboseOption, analyze_and_write, show
 from infarct.cli.output import check_output, set_up_log, step_bar
 
-DEMO_SEED = 319
-"""A patient whose infarct can be seen; most acute ones are fainter."""
+DEMO_SEED = 230
+"""A patient with a large infarct of six hours; most acute ones are fainter, and the baseline misses them."""
 
 
 def demo(
