@@ -10,7 +10,7 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from scipy import ndimage
 from infarct.atlas.registration import Registration
 from infarct.errors import Refusal
 from infarct.phantom.assembly import TISSUES, Visit, render
-from infarct.phantom.patient import Patient, Preset, Protocol
+from infarct.phantom.patient import Patient, Preset, Protocol, Split
 from infarct.phantom.presets import draw
 from infarct.pipeline import prepare_head
 from infarct.preprocess.head import Head
@@ -33,13 +33,16 @@ from infarct.readers import read_scan
 from infarct.types import Float32Array
 from infarct.volume import Scan
 
-Setting = Literal["5 mm", "8.5 mm", "7 mm"]
+Setting = Literal["5 mm", "8-9 mm", "7 mm"]
 REAL_SETTING: Final[Setting] = "7 mm"
 REAL_FOLDER: Final = "ge_tilt_dicom"
 PRESETS: Final[tuple[Preset, ...]] = ("healthy", "hyperacute", "aspects", "followup")
-"""Phantoms come from these in turn, index 0, 1, ... of the split `train`, those at 120 kVp: as the reference is."""
-THICK_EVERY: Final = 2
-"""Every second phantom is also scanned at the thick settings."""
+"""Phantoms come from these in turn, index 0, 1, ... of the split `train`, those at 120 kVp: as the reference is.
+
+Slices of 8 to 9 mm are drawn in the split `shifted` alone, at 80 and 140 kVp: those patients come from there.
+"""
+LIKE_REAL_EVERY: Final = 2
+"""Every second phantom is also scanned like the real scan."""
 SHOWN: Final = 3
 CORTEX_DEPTH_MM: Final = 8.0
 LIKE_REAL_PITCH_DEG: Final = -14.0
@@ -124,12 +127,12 @@ ANATOMY_ROWS: Final = (
 )
 TABLES: Final[dict[Setting, tuple[Row, ...]]] = {
     "5 mm": (*ANATOMY_ROWS, *noise_rows(NOISE_RANGES, FIVE_SCANS_NOISE)),
-    "8.5 mm": noise_rows(THICK_RANGES, THICK_SCANS),
+    "8-9 mm": noise_rows(THICK_RANGES, THICK_SCANS),
     "7 mm": (*ANATOMY_ROWS, *noise_rows({}, "")),
 }
 TITLES: Final[dict[Setting, str]] = {
     "5 mm": "Phantoms at 5 mm, 0.43 mm pixels (the real scan: 7 mm, 0.49 mm)",
-    "8.5 mm": "Noise of phantoms at 8.5 mm, 0.43 mm pixels (the real scan: 7 mm, 0.49 mm)",
+    "8-9 mm": "Noise of phantoms at 8 and 9 mm, 0.43 mm pixels (the real scan: 7 mm, 0.49 mm)",
     "7 mm": "Phantoms scanned like the real scan: 7 mm, 0.49 mm pixels, tilt 18.5 degrees",
 }
 
@@ -168,26 +171,38 @@ class Found:
 
 
 def scanned_at(protocol: Protocol, setting: Setting) -> Protocol:
-    """Return a protocol at the thickness and pixel size of a setting; noise follows the square root of thickness."""
-    thickness_mm = {"5 mm": 5.0, "8.5 mm": 8.5, "7 mm": 7.0}[setting]
+    """Return a protocol at the thickness and pixel size of a setting; noise follows the square root of thickness.
+
+    Thick slices keep the protocol that they were drawn with.
+    """
+    if setting == "8-9 mm":
+        return replace(protocol, pixel_mm=0.43)
+    thickness_mm = {"5 mm": 5.0, "7 mm": 7.0}[setting]
     noise_hu = protocol.noise_hu * math.sqrt(protocol.thickness_mm / thickness_mm)
     changed = replace(protocol, thickness_mm=thickness_mm, gaps_mm=(thickness_mm,), noise_hu=noise_hu, pixel_mm=0.43)
     if setting == REAL_SETTING:
         pose = replace(protocol.pose, pitch_deg=LIKE_REAL_PITCH_DEG)
         return replace(changed, gaps_mm=(4.0, 7.0), gap_change=0.33, tilt_deg=18.5, pixel_mm=0.488, pose=pose)
-    if setting == "8.5 mm":
-        # The reference scans of 8 to 9 mm are smooth (correlation .92 at one pixel): a soft kernel made them.
-        return replace(changed, kernel="soft", kernel_sharpness=0.8, reconstruction="iterative")
     return changed
 
 
-def patients(count: int) -> Iterator[Patient]:
-    """Yield ``count`` patients, the presets in turn."""
+def is_reference_like(protocol: Protocol) -> bool:
+    """Return whether a protocol has the tube voltage of the reference scans."""
+    return protocol.kvp == 120
+
+
+def is_thick(protocol: Protocol) -> bool:
+    """Return whether a protocol has slices of 8 to 9 mm."""
+    return protocol.thickness_mm >= 8
+
+
+def patients(count: int, split: Split, wanted: Callable[[Protocol], bool]) -> Iterator[Patient]:
+    """Yield ``count`` patients whose protocol is ``wanted``, the presets in turn."""
     number = 0
     while count:
-        patient = draw(PRESETS[number % len(PRESETS)], number // len(PRESETS))
+        patient = draw(PRESETS[number % len(PRESETS)], number // len(PRESETS), split)
         number += 1
-        if patient.acute.kvp == 120:
+        if wanted(patient.acute):
             count -= 1
             yield patient
 
@@ -352,12 +367,11 @@ def main(data: Path | None, count: int, jobs: int, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     real = read_real(data) if data else None
     tasks: list[tuple[Patient, Setting]] = []
-    for number, patient in enumerate(patients(count)):
-        tasks.append((patient, "5 mm"))
-        if number % THICK_EVERY == 0:
-            tasks.append((patient, "8.5 mm"))
-            if real:
-                tasks.append((patient, REAL_SETTING))
+    thick = patients(count, "shifted", is_thick)
+    for number, patient in enumerate(patients(count, "train", is_reference_like)):
+        tasks += [(patient, "5 mm"), (next(thick), "8-9 mm")]
+        if real and number % LIKE_REAL_EVERY == 0:
+            tasks.append((patient, REAL_SETTING))
     found: list[Found] = []
     with ProcessPoolExecutor(jobs) as pool:
         for number, one in enumerate(pool.map(examined_phantom, tasks), start=1):

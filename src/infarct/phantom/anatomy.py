@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from infarct.phantom.canvas import Canvas
 from infarct.phantom.fields import MNI_PER_HEAD, AtlasFields, atlas_fields
-from infarct.phantom.folding import fold_fields
+from infarct.phantom.folding import fold_fields, read_at
 from infarct.phantom.grid import Grid, smooth_noise
 from infarct.phantom.patient import Densities, Head
 from infarct.phantom.skull import outside_hu
@@ -24,8 +24,16 @@ BOX_LOW_MM: Final = (-106.0, -118.0, -112.0)
 BOX_HIGH_MM: Final = (106.0, 126.0, 112.0)
 """What of the atlas's space a canvas holds, (x, y, z)."""
 SLAB: Final = 12
-CORTEX_MM: Final = 2.6
-"""Thickness of the cortex along an individual sulcus."""
+CORTEX_MM: Final = 1.8
+"""Thickness of the cortex along an individual sulcus; below the real 2.5 mm, so that a head keeps its white matter."""
+SULCUS_EDGE_MM: Final = 0.28
+SULCUS_MM: Final = (0.65, 0.8)
+"""Width at the surface: in any head, and more for each mm that the head's parameter says."""
+FALX_HALF_MM: Final = 0.9
+MEDIAL_DEPTH: Final = 1.6
+"""By this factor sulci of the medial surface are shallower than those of the convexity."""
+CALLOSUM_MM: Final = 11.0
+"""Atlas distance from the ventricles within which there are no sulci."""
 VENTRICLE_PUSH: Final = 1.1
 """Push in the ventricles over the logarithm of their volume ratio: they spill out of where they push."""
 VENTRICLE_WALL_MM: Final = (0.1, 0.8)
@@ -44,8 +52,8 @@ class Individual:
     """A head's parameters with the smooth fields on its 2 mm ``lattice``, (c, z, y, x).
 
     Channels: atlas x, y, z (mm); atlas distance in the skull, in the ventricles, in the head (mm); share of cerebrum;
-    fold pattern, its slope, its reach (mm); regional shifts of fluid and of grey matter (log odds); two smooth and two
-    fine textures of skull and scalp.
+    distances to the sheets of coarse and of fine sulci, and their reach (mm); regional shifts of fluid and of grey
+    matter (log odds); two smooth and two fine textures of skull and scalp.
     """
 
     head: Head
@@ -107,7 +115,7 @@ def _individual(head: Head, densities: Densities, fields: AtlasFields, gain: Ten
     straight = lattice.points(moved.device) * torch.tensor(ratio, device=moved.device)
     at = straight + WARP.sample(moved, straight).movedim(0, -1)
     shape = fields.coarse.sample(fields.shape, at)
-    hull = at - shape[0, ..., None] * shape[4:7].movedim(0, -1)
+    read = read_at(at, shape[0], shape[4:7].movedim(0, -1))
     folds = fold_fields(head, moved.device)
     shifts = [
         0.6 * smooth_noise(head.seed + 41 + k, lattice, 24.0, moved.device)
@@ -118,7 +126,7 @@ def _individual(head: Head, densities: Densities, fields: AtlasFields, gain: Ten
         smooth_noise(head.seed + 51 + k, lattice, scale_mm, moved.device)
         for k, scale_mm in enumerate((40, 40, 4.5, 4.5))
     ]
-    parts = [at.movedim(-1, 0), shape[:4], folds.grid.sample(folds.channels, hull), torch.stack([*shifts, *texture])]
+    parts = [at.movedim(-1, 0), shape[:4], folds.grid.sample(folds.channels, read), torch.stack([*shifts, *texture])]
     return Individual(head, densities, lattice, torch.cat(parts), ratio)
 
 
@@ -185,22 +193,44 @@ def _log_odds(share: Tensor) -> Tensor:
 def _brain(individual: Individual, channels: Tensor, tissue: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the share of fluid, of ventricle in it, and of grey matter in the parenchyma, each (z, y, x)."""
     head = individual.head
-    cerebrum, pattern, slope, reach = channels[6], channels[7], channels[8], channels[9]
-    sheet = pattern.abs() / slope / individual.per_mm
-    reach = (reach / individual.per_mm).clamp(min=0)
-    gyral = torch.sigmoid((cerebrum - 0.7) / 0.08)
-    width = 1.3 * head.sulcus_mm * (1 - (depth / (reach + 0.1)).clamp(0, 1)) * (1 + 0.5 * channels[10]).clamp(min=0.2)
-    fold = torch.sigmoid((width / 2 - sheet) / 0.35) * gyral * torch.sigmoid((reach - depth) / 0.7)
+    gap = _gap_mm(individual, channels, depth)
+    gyral = torch.sigmoid((channels[6] - 0.7) / 0.08)
+    fold = torch.sigmoid(gap / -SULCUS_EDGE_MM) * gyral
     parenchyma = (tissue[0] + tissue[1]).clamp(0, 1)
     widened = (
-        _log_odds(1 - parenchyma) + 3.2 * (head.atrophy - 0.4) + 0.7 * channels[10] + _fissures(head, channels[:3])
+        _log_odds(1 - parenchyma)
+        - 0.8 * gyral
+        + 3.2 * (head.atrophy - 0.4)
+        + 0.7 * channels[10]
+        + _fissures(head, channels[:3])
     )
     recede = VENTRICLE_WALL_MM[0] + VENTRICLE_WALL_MM[1] * math.log(head.ventricle_ratio)
     ventricle = torch.sigmoid((channels[4] / individual.per_mm + recede) / 0.4)
     fluid = torch.maximum(torch.sigmoid(SHARPEN_FLUID * widened), torch.maximum(fold, ventricle))
     grey = _log_odds(tissue[0] / parenchyma.clamp(min=0.05)) + 0.5 * channels[11]
-    cortex = torch.sigmoid((width / 2 + CORTEX_MM - sheet) / 0.5) * gyral * torch.sigmoid((reach + 1.5 - depth) / 0.7)
+    cortex = torch.sigmoid((CORTEX_MM - gap) / 0.5) * gyral
     return fluid, ventricle, torch.maximum(torch.sigmoid(SHARPEN_GREY * grey), cortex)
+
+
+def _gap_mm(individual: Individual, channels: Tensor, depth: Tensor) -> Tensor:
+    """Return the distance in mm from the walls of the individual's sulci and of the midline fissure, negative inside.
+
+    Sulci open towards the surface, keep away from ventricles and deep nuclei, and of the two patterns the fine one is
+    shallow and narrow.
+    """
+    x, y, z = channels[:3]
+    per_mm = individual.per_mm
+    across = x.abs() / per_mm
+    below = torch.minimum(depth, MEDIAL_DEPTH * across)
+    mean = SULCUS_MM[0] + SULCUS_MM[1] * individual.head.sulcus_mm
+    width = mean * (1 + 0.35 * channels[10]).clamp(min=0.4) * (0.6 + 0.5 * torch.exp(-below / 3))
+    reach = channels[9] / per_mm
+    coarse = torch.maximum(channels[7].abs() / per_mm - width / 2, below - reach)
+    fine = torch.maximum(channels[8].abs() / per_mm - 0.35 * width, below - 0.38 * reach)
+    midline = across - FALX_HALF_MM - 0.3 * width
+    nuclei = (1 - torch.sqrt(((x.abs() - 22) / 18) ** 2 + ((y + 2) / 38) ** 2 + ((z - 2) / 22) ** 2)) * 18
+    away = torch.maximum(channels[4] + CALLOSUM_MM, nuclei) / per_mm
+    return torch.maximum(torch.minimum(torch.minimum(coarse, fine), midline), away)
 
 
 def _fissures(head: Head, at: Tensor) -> Tensor:

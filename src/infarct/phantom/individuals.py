@@ -111,7 +111,7 @@ def _elderly(person: Person) -> float:
     return min(max((person.age - 40.0) / 50.0, 0.0), 1.0)
 
 
-MEAN_BRAIN_HU: Final = 34.8
+MEAN_BRAIN_HU: Final = 34.9
 BRAIN_SD_HU: Final = 1.7
 """Mean and SD between patients of the HU of brain tissue, half grey and half white, at 120 kVp."""
 CONTRAST_HU: Final = (5.2, 9.0)
@@ -124,7 +124,7 @@ def draw_densities(stream: Stream, at_least_hu: float) -> Densities:
     The limit binds only where a preset prescribes the mean HU of an infarct: one of 36 HU is not seen in a brain of 34.
     """
     brain_hu = stream.normal(MEAN_BRAIN_HU, BRAIN_SD_HU, at_least_hu)
-    contrast = stream.normal(7.6, 0.9, *CONTRAST_HU) + 0.4 * (brain_hu - MEAN_BRAIN_HU) / BRAIN_SD_HU
+    contrast = stream.normal(8.1, 0.9, *CONTRAST_HU) + 0.4 * (brain_hu - MEAN_BRAIN_HU) / BRAIN_SD_HU
     contrast = min(max(contrast, CONTRAST_HU[0]), CONTRAST_HU[1])
     return Densities(
         grey=round(brain_hu + 0.45 * contrast, 2),

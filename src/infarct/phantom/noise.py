@@ -21,9 +21,9 @@ from infarct.phantom.response import frequencies, kernel_mtf, slice_correlation
 from infarct.types import Float64Array
 from infarct.volume import Geometry
 
-COARSE_SHARE: Final[dict[Reconstruction, float]] = {"fbp": 0.5, "iterative": 0.55, "deep": 0.6}
+COARSE_SHARE: Final[dict[Reconstruction, float]] = {"fbp": 0.52, "iterative": 0.56, "deep": 0.6}
 """Share of the variance in the coarse part of the spectrum."""
-COARSE_PER_MM: Final[dict[Reconstruction, float]] = {"fbp": 0.2, "iterative": 0.2, "deep": 0.19}
+COARSE_PER_MM: Final[dict[Reconstruction, float]] = {"fbp": 0.14, "iterative": 0.14, "deep": 0.14}
 """Frequency at which the coarse part has fallen to 1/e."""
 DENOISED_CUTOFF: Final[dict[Reconstruction, float]] = {"fbp": 1.0, "iterative": 0.92, "deep": 0.8}
 """Factor on the kernel's frequencies in the fine part of the noise; edges of the anatomy keep the kernel's."""

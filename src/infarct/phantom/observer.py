@@ -22,9 +22,9 @@ from infarct.volume import Geometry
 
 ROUNDING_HU2: Final = 1 / 12
 """Variance that whole HU add as white noise; no frequency is free of it."""
-SIDES_HU2_MM2: Final = 92.0
-SIDES_EXPONENT: Final = 2.4
-SIDES_DEPTH_MM: Final = 6.7
+SIDES_HU2_MM2: Final = 79.0
+SIDES_EXPONENT: Final = 2.65
+SIDES_DEPTH_MM: Final = 6.2
 """Healthy sides differ, parenchyma against parenchyma, with the power ``SIDES_HU2_MM2 * (f / SIDES_PER_MM) **
 -SIDES_EXPONENT`` in a thin slice; between planes the difference is alike by ``exp(-distance / SIDES_DEPTH_MM)``.
 Measured in healthy phantoms by `tools/measure_anatomy_power.py` (8 heads, fitted from 0.03 to 0.2 per mm)."""

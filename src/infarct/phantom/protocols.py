@@ -109,6 +109,12 @@ SOFTEST: Final = 0.85
 SHARPEST: Final = 1.15
 """Sharpness of kernels outside `shifted` lies between these; in it, outside them."""
 SHARPER_NOISE: Final = 1.25
+THICK_MM: Final = 8.0
+"""From this thickness on, protocols have soft kernels and a lower dose."""
+THIN_SOFT: Final = 0.2
+"""Share of very soft kernels (the rest is very sharp) among the thinner slices of `shifted`."""
+THICK_NOISE: Final = 1.4
+"""Half the dose: residuals of real slices of 8 to 9 mm (4.1-4.5 HU) exceed what their thickness tells."""
 STRESS_KVP: Final = 70
 STRESS_NOISE: Final = 1.15
 """Noise grows with very sharp kernels and at 70 kVp."""
@@ -131,10 +137,11 @@ def draw_protocol(stream: Stream, source: Source, split: Split) -> Protocol:
     scanners = SCANNERS[source]
     kvp = stream.choice(scanners.shifted_kvp if shifted else scanners.kvp)
     thickness_mm = stream.choice(scanners.shifted_thickness_mm if shifted else scanners.thickness_mm)
-    kernel, sharpness = _kernel(stream, shifted)
+    kernel, sharpness = _kernel(stream, shifted, thickness_mm)
     reconstruction = stream.choice(scanners.reconstruction)
     noise_hu = noise_sd_hu(_noise_5mm_hu(stream, kvp, kernel, sharpness), thickness_mm, reconstruction)
     noise_hu *= stream.uniform(*RECONSTRUCTION_NOISE[reconstruction])
+    noise_hu *= THICK_NOISE if thickness_mm >= THICK_MM else 1.0
     low_mm, high_mm = scanners.pixel_mm
     offset_hu = stream.normal(0.0, OFFSET_SD_HU, -OFFSET_LIMIT_HU, OFFSET_LIMIT_HU)
     return Protocol(
@@ -161,13 +168,13 @@ def draw_protocol(stream: Stream, source: Source, split: Split) -> Protocol:
     )
 
 
-def _kernel(stream: Stream, shifted: bool) -> tuple[Kernel, float]:
-    """Return kernel and sharpness; in `shifted` either a very soft or a very sharp one."""
+def _kernel(stream: Stream, shifted: bool, thickness_mm: float) -> tuple[Kernel, float]:
+    """Return kernel and sharpness; in `shifted` a very soft one (always in thick slices) or a very sharp one."""
     kernel = stream.choice(KERNELS)
     sharpness = stream.normal(1.0, 0.08, SOFTEST, SHARPEST)
     if not shifted:
         return kernel, sharpness
-    if stream.chance(0.5):
+    if thickness_mm >= THICK_MM or stream.chance(THIN_SOFT):
         return "soft", round(0.7 * sharpness, 4)
     return "sharp", round(1.4 * sharpness, 4)
 

@@ -1,7 +1,7 @@
 """How a scanner blurs: the reconstruction kernel in the plane, the slice profile along the normal.
 
 Frequencies are in line pairs per mm. The kernels are Hann windows on the ramp of filtered back-projection, with
-cut-offs so that the modulation falls to one half at 3.3, 4.1 and 5.7 line pairs per cm; the sharp one raises the
+cut-offs so that the modulation falls to one half at 3.3, 4.35 and 5.7 line pairs per cm; the sharp one raises the
 middle frequencies. Kernels for the brain lie at 3 to 4.5 line pairs per cm.
 """
 
@@ -15,7 +15,7 @@ from infarct.phantom.patient import Kernel, Protocol
 from infarct.types import Float64Array
 from infarct.volume import Geometry
 
-CUTOFF_PER_MM: Final[dict[Kernel, float]] = {"soft": 0.66, "standard": 0.82, "sharp": 1.05}
+CUTOFF_PER_MM: Final[dict[Kernel, float]] = {"soft": 0.66, "standard": 0.87, "sharp": 1.05}
 """Where the modulation of a kernel reaches zero."""
 BOOST: Final[dict[Kernel, float]] = {"soft": 0.0, "standard": 0.0, "sharp": 0.3}
 """By how much a kernel raises the frequencies around `BOOST_PER_MM`."""

@@ -8,8 +8,9 @@ import torch
 from infarct.anatomy import region_label
 from infarct.phantom import anatomy
 from infarct.phantom.canvas import Canvas
+from infarct.phantom.folding import read_at
 from infarct.phantom.landmarks import add_landmarks
-from infarct.phantom.patient import Densities, Head
+from infarct.phantom.patient import Densities, Folding, Head
 
 DENSITIES = Densities(37.0, 29.5, 7.0, 50.0, 48.0, 50.0, -95.0, 1100.0, 500.0, 0.8)
 HEAD = Head(
@@ -100,6 +101,38 @@ def test_atrophy_widens_ventricles_and_sulci_together(canvas: Canvas) -> None:
     old = anatomy.build(replace(HEAD, atrophy=0.9, ventricle_ratio=3.0, sulcus_mm=3.0), DENSITIES)
     assert _ml(old.ventricle, old) > 1.4 * _ml(canvas.ventricle, canvas)
     assert _ml(old.csf * old.intracranial, old) > 1.5 * _ml(canvas.csf * canvas.intracranial, canvas)
+
+
+def _over_the_convexity(canvas: Canvas) -> torch.Tensor:
+    """Return fluid in a shell 4 to 10 mm below the skull, above the ventricles and beside the midline."""
+    x, _, z = canvas.atlas_mm.unbind(-1)
+    return canvas.csf[(canvas.depth_mm > 4) & (canvas.depth_mm < 10) & (z > 30) & (x.abs() > 15)]
+
+
+@pytest.mark.parametrize("folding", ["labyrinth", "stripes"])
+def test_young_heads_have_thin_sulci_and_old_ones_wider(folding: Folding) -> None:
+    young = replace(HEAD, atrophy=0.1, ventricle_ratio=0.8, sulcus_mm=1.1, folding=folding)
+    shares = []
+    for head in (young, replace(young, atrophy=0.8, sulcus_mm=2.6)):
+        fluid = _over_the_convexity(anatomy.build(head, DENSITIES))
+        assert float(fluid.max()) > 0.9
+        shares.append(float(fluid.mean()))
+    assert 0.03 < shares[0] < 0.2
+    assert 1.5 * shares[0] < shares[1] < 0.45
+
+
+def test_sulci_keep_away_from_the_nuclei(canvas: Canvas) -> None:
+    x, y, z = canvas.atlas_mm.unbind(-1)
+    lentiform = (((x.abs() - 24) / 7) ** 2 + (y / 12) ** 2 + ((z - 2) / 6) ** 2 < 1) & (canvas.ventricle < 0.01)
+    assert float(canvas.csf[lentiform].mean()) < 0.03
+
+
+def test_medial_sulci_are_no_mirror_images() -> None:
+    """The patterns are read on either side of the falx at places far apart."""
+    right, left = (torch.tensor([[x, 10.0, 40.0]]) for x in (-4.0, 4.0))
+    inwards = torch.tensor([[0.0, 0.0, -1.0]])
+    places = [read_at(at, torch.tensor([30.0]), inwards)[0] for at in (right, left)]
+    assert float((places[1] - places[0])[1]) > 20
 
 
 def test_a_larger_left_ventricle_is_on_the_left() -> None:

@@ -46,7 +46,7 @@ def test_back_projection_is_a_ramp_under_the_kernel_over_a_coarse_part() -> None
     """Above 0.35 per mm only the ramp times the squared kernel is left."""
     power = noise_power(FINE, stack(1, 5.0))[0]
     frequency = torch.fft.fftfreq(96, d=0.45)
-    kernel = 0.5 * (1 + torch.cos(torch.pi * (frequency / 0.82).clamp(max=1)))
+    kernel = 0.5 * (1 + torch.cos(torch.pi * (frequency / 0.87).clamp(max=1)))
     ratio = (power / (frequency * kernel**2))[(frequency > 0.5) & (frequency < 0.75)]
     assert float(ratio.std() / ratio.mean()) < 0.01
 

@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 
 from infarct.phantom.draws import Stream
-from infarct.phantom.patient import Protocol
-from infarct.phantom.protocols import SCANNERS, draw_protocol
+from infarct.phantom.individuals import Source
+from infarct.phantom.patient import Protocol, Split
+from infarct.phantom.protocols import SCANNERS, THICK_NOISE, draw_protocol
 
 
 @cache
-def protocols(source: str) -> tuple[Protocol, ...]:
-    return tuple(draw_protocol(Stream(index, "train", source, "acute"), source, "train") for index in range(600))
+def protocols(source: Source, split: Split = "train") -> tuple[Protocol, ...]:
+    return tuple(draw_protocol(Stream(index, split, source, "acute"), source, split) for index in range(600))
 
 
 @pytest.mark.parametrize("source", SCANNERS)
-def test_settings_stay_within_what_scanners_do(source: str) -> None:
+def test_settings_stay_within_what_scanners_do(source: Source) -> None:
     for protocol in protocols(source):
         assert abs(protocol.offset_hu) <= 3
         assert 0.38 <= protocol.pixel_mm <= 0.6
@@ -65,3 +66,23 @@ def test_stacks_are_even_overlapping_or_uneven() -> None:
 
 def test_thin_slices_overlap_by_half() -> None:
     assert {(p.thickness_mm, p.gaps_mm) for p in protocols("acute")} == {(1.0, (0.5,))}
+
+
+@pytest.mark.parametrize("source", ["hyperacute", "aspects", "followup", "mixed"])
+def test_thick_slices_have_a_soft_kernel_and_a_low_dose(source: Source) -> None:
+    """The noise of back-projection exceeds that of 5 mm slices (3.8-5.6 HU) by less dose times sqrt(5 / thickness)."""
+    thick = [p for p in protocols(source, "shifted") if p.thickness_mm >= 8]
+    assert len(thick) > 200
+    for protocol in thick:
+        assert protocol.kernel == "soft"
+        assert protocol.kernel_sharpness < 0.82
+        if protocol.reconstruction == "fbp":
+            at_5mm = protocol.noise_hu / THICK_NOISE * (protocol.thickness_mm / 5) ** 0.5
+            assert 3.79 < at_5mm < 5.61
+
+
+def test_kernels_of_shifted_are_never_met_elsewhere() -> None:
+    shifted = [p for p in protocols("mixed", "shifted") if p.thickness_mm < 8]
+    assert {p.kernel for p in shifted} == {"soft", "sharp"}
+    assert all(not 0.85 <= p.kernel_sharpness <= 1.15 for p in shifted)
+    assert all(0.85 <= p.kernel_sharpness <= 1.15 for p in protocols("mixed"))

@@ -9,7 +9,7 @@ from infarct.phantom.response import frequencies, kernel_mtf, slice_profile, sub
 from unit.phantom.blank_scans import PLAIN
 
 
-@pytest.mark.parametrize(("kernel", "half_per_mm"), [("soft", 0.33), ("standard", 0.41), ("sharp", 0.57)])
+@pytest.mark.parametrize(("kernel", "half_per_mm"), [("soft", 0.33), ("standard", 0.435), ("sharp", 0.57)])
 def test_modulation_falls_to_half_where_the_kernel_says(kernel: Kernel, half_per_mm: float) -> None:
     frequency = torch.linspace(0, 1.2, 1201)
     modulation = kernel_mtf(frequency, replace(PLAIN, kernel=kernel))
