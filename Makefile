@@ -6,11 +6,11 @@ STAMP := $(VENV)/.installed
 DEMO := build/demo
 DATA ?=
 
-.PHONY: demo test test-all test-real check bench bench-phantom format schema clean
+.PHONY: demo test test-all test-real check bench bench-phantom bench-segment train-segment format schema clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[dev,bench]"
+	$(BIN)/python -m pip install --quiet --editable ".[dev,bench,train]"
 	touch $(STAMP)
 
 ## Install, read a phantom patient, print where the report is.
@@ -46,6 +46,14 @@ bench: $(STAMP)
 ## How like real scans the phantoms are: make bench-phantom [DATA=folder-with-real-scans]
 bench-phantom: $(STAMP)
 	$(BIN)/python bench/phantom_realism.py $(if $(DATA),--data "$(DATA)")
+
+## The segmentation against plain torch and, with NNUNET=python-with-nnunetv2, against nnU-Net: time and memory.
+bench-segment: $(STAMP)
+	$(BIN)/python bench/bench_segment.py $(if $(NNUNET),--nnunet "$(NNUNET)")
+
+## Train the segmentation from nothing: phantoms, then about an hour on two cores.
+train-segment: $(STAMP)
+	$(BIN)/infarct train segment --cohort phantom --preset cpu --jobs 2 --output build/train-segment
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -231,14 +231,16 @@ class Maps:
     """The arrays behind the findings, (z, y, x) on the scan's own geometry; None where a step did not run.
 
     ``aspects_regions`` holds the labels of `infarct.anatomy`; ``infarct`` all lesions that count, ``old_infarct``
-    those that do not; ``side_difference_hu`` is a voxel's HU less its mirror's, smoothed, 0 outside the brain.
-    ``ganglionic_slice`` and ``supraganglionic_slice`` are the slices that a reader scores on.
+    those that do not; ``infarct_probability`` is calibrated, 0 to 1; ``side_difference_hu`` is a voxel's HU less its
+    mirror's, smoothed, 0 outside the brain. ``ganglionic_slice`` and ``supraganglionic_slice`` are the slices that a
+    reader scores on.
     """
 
     brain_mask: BoolArray
     aspects_regions: LabelArray | None = None
     side_difference_hu: Float32Array | None = None
     infarct: BoolArray | None = None
+    infarct_probability: Float32Array | None = None
     old_infarct: BoolArray | None = None
     hemorrhage: BoolArray | None = None
     ganglionic_slice: int | None = None

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from infarct.findings import (
     Quality,
     ScanSummary,
     Software,
+    Weights,
 )
 from infarct.preprocess.csf import segment_csf
 from infarct.preprocess.head import Head, atlas_labels, region_volumes_ml, working_geometry, working_hu
@@ -40,11 +41,19 @@ from infarct.preprocess.quality import (
     unique_flags,
 )
 from infarct.systems.asymmetry import AsymmetryConfig, AsymmetryResult, compare_sides
+from infarct.systems.segment import Segmenter, SegmentResult, segment
 from infarct.types import BoolArray, Flag, Float32Array
 from infarct.volume import Geometry, Scan, resample, resample_labels, resample_mask, volume_ml
 
-STEPS: Final = ("brain", "registration", "midplane", "asymmetry", "quality", "maps")
-"""Names of the steps in order; keys of ``timings_s``."""
+STEPS: Final = ("brain", "registration", "midplane", "asymmetry", "segment", "quality", "maps")
+"""Names of the steps in order; keys of ``timings_s``. A system without a model is left out."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """The trained systems that take part; None leaves one out."""
+
+    segment: Segmenter | None = None
 
 
 @dataclass(frozen=True)
@@ -76,30 +85,37 @@ class Clock:
         self.timings_s[name] = round(time.perf_counter() - begin, 3)
 
 
-def analyze(scan: Scan, request: Request | None = None, clock: Clock | None = None) -> Analysis:
+def analyze(
+    scan: Scan, request: Request | None = None, clock: Clock | None = None, *, models: Models | None = None
+) -> Analysis:
     """Return the findings of a scan with the maps behind them.
+
+    Infarcts come from the segmentation network where it takes part, otherwise from the comparison of the two sides; a
+    network that fails is flagged, and its section is null.
 
     Raises `NotHeadCT` where no brain can be found in the scan.
     """
-    request, clock = request or Request(), clock or Clock()
+    request, clock, models = request or Request(), clock or Clock(), models or Models()
     config = AsymmetryConfig()
     head = prepare_head(scan, clock)
     with clock.step("asymmetry"):
         sides = compare_sides(head, config, symptomatic_side=request.symptomatic_side)
+    lesions, failures = _lesions(scan, head, sides, models, clock)
     with clock.step("quality"):
         blood, blood_ml = _blood(head)
-        flags = unique_flags((*scan_flags(scan), *head_flags(scan, head), *_answer_flags(sides, blood_ml, request)))
+        answers = _answer_flags(lesions, blood_ml, request)
+        flags = unique_flags((*failures, *scan_flags(scan), *head_flags(scan, head), *answers))
     with clock.step("maps"):
-        maps = _maps(scan, head, sides, blood)
+        maps = _maps(scan, head, sides=sides, lesions=lesions, blood=blood)
     findings = Findings(
         software=Software(name="infarct", version=__version__),
         scan=_scan_summary(scan),
         quality=_quality(flags),
         hemorrhage=Hemorrhage(suspected=blood_ml >= BLOOD_ML, volume_ml=blood_ml, probability=None, types=()),
         aspects=sides.aspects,
-        infarct=sides.infarct,
-        old_infarct=sides.old_infarct,
-        provenance=_provenance(config, request),
+        infarct=lesions.infarct if lesions else None,
+        old_infarct=lesions.old_infarct if lesions else None,
+        provenance=_provenance(config, request, models),
         timings_s=clock.timings_s,
     )
     return Analysis(findings, maps)
@@ -163,15 +179,30 @@ def _blood(head: Head) -> tuple[BoolArray, float]:
     return (blood, blood_ml) if blood_ml >= BLOOD_ML else (np.zeros_like(blood), 0.0)
 
 
-def _answer_flags(sides: AsymmetryResult, blood_ml: float, request: Request) -> tuple[Flag, ...]:
+def _lesions(
+    scan: Scan, head: Head, sides: AsymmetryResult, models: Models, clock: Clock
+) -> tuple[AsymmetryResult | SegmentResult | None, tuple[Flag, ...]]:
+    """Return the infarcts of the best system that takes part, and the flags of one that failed."""
+    if models.segment is None:
+        return sides, ()
+    try:
+        with clock.step("segment"):
+            return segment(scan, head, models.segment), ()
+    except StepFailed as failure:
+        return None, (Flag("system_failed", "critical", f"The segmentation did not reach an answer: {failure}."),)
+
+
+def _answer_flags(
+    lesions: AsymmetryResult | SegmentResult | None, blood_ml: float, request: Request
+) -> tuple[Flag, ...]:
     """Return the flags that come from the answers themselves and from what is known of the onset."""
     flags: list[Flag] = []
     blood = hemorrhage_flag(blood_ml)
     if blood:
         flags.append(blood)
-    old_ml = sides.old_infarct.volume_ml
+    old_ml = lesions.old_infarct.volume_ml if lesions and lesions.old_infarct else 0.0
     if old_ml > 0:
-        message = f"{old_ml:.1f} ml look like an old infarct (as dark as CSF); they do not count as acute."
+        message = f"{old_ml:.1f} ml look like an old infarct; they do not count as acute."
         flags.append(Flag("old_infarct_suspected", "warning", message, old_ml))
     if request.onset_hours is None:
         flags.append(Flag("onset_unknown", "info", "The time of onset is unknown: age of lesions not judged."))
@@ -186,7 +217,14 @@ def _quality(flags: tuple[Flag, ...]) -> Quality:
     return Quality(verdict="flagged" if doubtful else "ok", flags=flags)
 
 
-def _maps(scan: Scan, head: Head, sides: AsymmetryResult, blood: BoolArray) -> Maps:
+def _maps(
+    scan: Scan,
+    head: Head,
+    *,
+    sides: AsymmetryResult,
+    lesions: AsymmetryResult | SegmentResult | None,
+    blood: BoolArray,
+) -> Maps:
     """Return the maps on the scan's own geometry."""
 
     def masked(mask: BoolArray) -> BoolArray:
@@ -198,8 +236,11 @@ def _maps(scan: Scan, head: Head, sides: AsymmetryResult, blood: BoolArray) -> M
         brain_mask=masked(head.brain),
         aspects_regions=regions,
         side_difference_hu=resample(sides.side_difference_hu, head.geometry, scan.geometry, fill=0.0),
-        infarct=masked(sides.infarct_mask),
-        old_infarct=masked(sides.old_infarct_mask),
+        infarct=masked(lesions.infarct_mask) if lesions else None,
+        infarct_probability=resample(lesions.probability, head.geometry, scan.geometry, fill=0.0)
+        if isinstance(lesions, SegmentResult)
+        else None,
+        old_infarct=masked(lesions.old_infarct_mask) if lesions else None,
         hemorrhage=masked(blood),
         ganglionic_slice=ganglionic,
         supraganglionic_slice=supraganglionic,
@@ -222,14 +263,32 @@ def _scan_summary(scan: Scan) -> ScanSummary:
     )
 
 
-def _provenance(config: AsymmetryConfig, request: Request) -> Provenance:
+def _provenance(config: AsymmetryConfig, request: Request, models: Models) -> Provenance:
+    settings: dict[str, Any] = {"asymmetry": asdict(config), "request": asdict(request)}
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    segmenter = models.segment
+    if segmenter is None:
+        return Provenance(
+            weights=(),
+            config=settings,
+            seed=0,
+            device="cpu",
+            engine="numpy",
+            engine_version=np.__version__,
+            precision="fp32",
+            threads=cores,
+        )
+    engine, used = segmenter.engine, segmenter.weights
+    weights = Weights(
+        system=used.system, name=used.name, sha256=used.sha256, calibrated_on=segmenter.config.calibrated_on
+    )
     return Provenance(
-        weights=(),
-        config={"asymmetry": asdict(config), "request": asdict(request)},
+        weights=(weights,),
+        config=settings | {"segment": asdict(segmenter.config)},
         seed=0,
-        device="cpu",
-        engine="numpy",
-        engine_version=np.__version__,
-        precision="fp32",
-        threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        device=engine.device,
+        engine=engine.name,
+        engine_version=engine.version,
+        precision=engine.precision,
+        threads=engine.threads,
     )

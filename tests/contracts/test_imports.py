@@ -75,9 +75,33 @@ def test_the_command_line_knows_the_phantoms_names() -> None:
     assert PAIR_CHOICES == PAIRS
 
 
-@pytest.mark.parametrize("verb", ["--help", "analyze --help", "demo --help", "phantom --help"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "--help",
+        "analyze --help",
+        "demo --help",
+        "models --help",
+        "phantom --help",
+        "train --help",
+        "cohort check --help",
+        "evaluate segment --help",
+    ],
+)
 def test_help_is_light(verb: str) -> None:
-    heavy = {"torch", "SimpleITK", "matplotlib", "scipy", "pydicom", "gdcm", "nibabel", "jinja2", "PIL"}
+    heavy = {
+        "torch",
+        "SimpleITK",
+        "matplotlib",
+        "scipy",
+        "pydicom",
+        "gdcm",
+        "nibabel",
+        "jinja2",
+        "PIL",
+        "lightning",
+        "openvino",
+    }
     assert "Usage" in run_blocked(heavy, HELP.replace("'--help'", ", ".join(repr(word) for word in verb.split())))
 
 

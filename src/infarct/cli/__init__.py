@@ -6,7 +6,7 @@ from infarct.errors import Refusal
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 2 refused or bad usage, 1 a bug."""
+    """Run the command line. Exit codes: 0 done, 2 refused or bad usage, 3 some system failed, 1 a bug."""
     from infarct.cli.app import app
 
     try:

@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infarct.cli.models_in_use import (
+    ALL_SYSTEMS,
+    DeviceChoice,
+    DeviceOption,
+    PrecisionChoice,
+    PrecisionOption,
+    SystemsOption,
+    WeightsOption,
+    load_models,
+)
 from infarct.cli.output import Steps, check_output, set_up_log, step_bar, write_results
 from infarct.errors import BadRequest
 
 if TYPE_CHECKING:
     from infarct.findings import Findings
-    from infarct.pipeline import Request
+    from infarct.pipeline import Models, Request
     from infarct.volume import Scan
 
 log = logging.getLogger(__name__)
@@ -42,6 +52,10 @@ def analyze(
     symptomatic_side: Annotated[
         SideChoice | None, typer.Option(help="Side of the brain to score (not of the weak limb).")
     ] = None,
+    systems: SystemsOption = ALL_SYSTEMS,
+    weights: WeightsOption = None,
+    device: DeviceOption = DeviceChoice.auto,
+    precision: PrecisionOption = PrecisionChoice.fp32,
     series: Annotated[str | None, typer.Option(help="UID of the DICOM series to read.")] = None,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -62,19 +76,23 @@ def analyze(
         last_known_well_hours=last_known_well_hours,
         symptomatic_side=symptomatic_side.value if symptomatic_side else None,
     )
-    with step_bar(len(STEPS) + 2, quiet=quiet) as steps:
+    with step_bar(len(STEPS) + 3, quiet=quiet) as steps:
+        steps.begin("loading")
+        models = load_models(systems, weights=weights, device=device, precision=precision)
         steps.begin("reading")
         scan = read_scan(source, series_uid=series)
-        report, findings = analyze_and_write(scan, request, output, steps)
+        report, findings = analyze_and_write(scan, request, output, steps=steps, models=models)
     show(report, findings, as_json=as_json)
 
 
-def analyze_and_write(scan: "Scan", request: "Request", output: Path, steps: Steps) -> "tuple[Path, Findings]":
+def analyze_and_write(
+    scan: "Scan", request: "Request", output: Path, *, steps: Steps, models: "Models"
+) -> "tuple[Path, Findings]":
     """Analyse ``scan``, write the results into ``output`` and return the report's path and the findings."""
     from infarct.pipeline import Clock
     from infarct.pipeline import analyze as run
 
-    analysis = run(scan, request, Clock(on_step=steps.begin))
+    analysis = run(scan, request, Clock(on_step=steps.begin), models=models)
     for name, seconds in analysis.findings.timings_s.items():
         log.info("%s took %.1f s", name, seconds)
     steps.begin("writing")
@@ -82,7 +100,12 @@ def analyze_and_write(scan: "Scan", request: "Request", output: Path, steps: Ste
 
 
 def show(report: Path, findings: "Findings", *, as_json: bool) -> None:
-    """Print the findings or the report's path on stdout."""
+    """Print the findings or the report's path on stdout.
+
+    Exits with 3 where a system failed; what the others found stands.
+    """
     from infarct.findings import to_json
 
     typer.echo(to_json(findings) if as_json else str(report), nl=not as_json)
+    if any(flag.code == "system_failed" for flag in findings.quality.flags):
+        raise typer.Exit(3)

@@ -6,9 +6,13 @@ import typer
 
 from infarct import __version__
 from infarct.cli.analyze import analyze
+from infarct.cli.cohort import cohort
 from infarct.cli.demo import demo
+from infarct.cli.evaluate import evaluate
+from infarct.cli.models import models
 from infarct.cli.phantom import phantom
 from infarct.cli.schema import schema
+from infarct.cli.train import train
 from infarct.findings import INTENDED_USE
 
 app = typer.Typer(
@@ -20,8 +24,12 @@ app = typer.Typer(
 )
 app.command()(analyze)
 app.command()(demo)
+app.command()(models)
 app.command()(phantom)
 app.command()(schema)
+app.command()(train)
+app.add_typer(evaluate, name="evaluate")
+app.add_typer(cohort, name="cohort")
 
 
 def _print_version(wanted: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from infarct.cli.analyze import JsonOption, QuietOption, VerboseOption, analyze_and_write, show
+from infarct.cli.models_in_use import load_models
 from infarct.cli.output import check_output, set_up_log, step_bar
 
 DEMO_SEED = 230
@@ -28,9 +29,12 @@ def demo(
 
     set_up_log(verbose=verbose)
     check_output(output)
-    with step_bar(len(STEPS) + 2, quiet=quiet) as steps:
+    with step_bar(len(STEPS) + 3, quiet=quiet) as steps:
+        steps.begin("loading")
+        models = load_models()
         steps.begin("phantom")
         made = sample("healthy" if healthy else "aspects", seed)
         request = Request(onset_hours=made.patient.stroke.onset_h if made.patient.stroke else None)
-        report, findings = analyze_and_write(made.acute.scan(made.patient.name), request, output, steps)
+        scan = made.acute.scan(made.patient.name)
+        report, findings = analyze_and_write(scan, request, output, steps=steps, models=models)
     show(report, findings, as_json=as_json)

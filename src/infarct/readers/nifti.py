@@ -16,7 +16,7 @@ from infarct.readers.foreign import foreign
 from infarct.readers.plausibility import air_flags, head_flags
 from infarct.readers.slice_checks import slice_flags
 from infarct.readers.slice_gaps import check_spacing
-from infarct.types import Flag, Float32Array, Float64Array
+from infarct.types import Flag, Float32Array, Float64Array, LabelArray
 from infarct.volume import Geometry, Scan, Source
 
 MIN_SLICES = 8
@@ -30,6 +30,8 @@ _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 """Of the lengths in the header, by its units code: unknown (taken as mm), metre, mm, micrometre."""
 _CONFLICT_MM = 0.2
 """Two descriptions of the orientation that place a corner of the volume farther apart than this contradict."""
+_LABEL_ERROR = 1e-3
+"""Labels stored as floating-point numbers may miss a whole number by this; more is a fraction."""
 _SLICE = 1 << 22
 
 
@@ -61,15 +63,8 @@ def read_nifti(path: Path) -> Scan:
     Raises `UnreadableInput` where the file is damaged or its header contradicts itself, `NotHeadCT` where it does
     not hold HU of a head.
     """
-    content = _content(path)
-    layout = _layout(content)
-    with foreign("the voxels of the NIfTI file cannot be read; copy the file again"):
-        voxels = np.asanyarray(layout.image.dataobj.get_unscaled()).reshape(layout.shape)
-    if voxels.dtype.kind not in "iuf":
-        raise NotHeadCT("the NIfTI file holds colours or complex numbers, not Hounsfield units")
-    order, flips = _axes(layout.affine_lps)
-    turned = np.flip(voxels.transpose(order[::-1]), tuple(i for i in range(3) if flips[::-1][i]))
-    geometry = _geometry(layout.affine_lps, layout.shape, order, flips)
+    layout = _layout(_content(path))
+    turned, geometry = _turned(layout)
     if geometry.shape_zyx[0] < MIN_SLICES:
         raise NotHeadCT(f"the volume holds {geometry.shape_zyx[0]} slices; at least {MIN_SLICES} are needed")
     hu, flags = _hounsfield(turned, layout)
@@ -77,6 +72,27 @@ def read_nifti(path: Path) -> Scan:
     flags += slice_flags(hu, skull_stripped=any(flag.code == "skull_stripped" for flag in flags))
     choice = f"A NIfTI file with one volume of {geometry.shape_zyx[0]} slices."
     return Scan(hu, geometry, source=Source("nifti", series_choice=choice), flags=tuple(flags))
+
+
+def read_nifti_labels(path: Path) -> tuple[LabelArray, Geometry]:
+    """Return the labels (uint8, (z, y, x)) of a NIfTI file and where they lie, turned as `read_nifti` turns a scan.
+
+    Values are rounded, as some masks hold 0.9999999997 for 1.
+
+    Raises `UnreadableInput` where the file is damaged or holds fractions or values beyond 0 to 255.
+    """
+    layout = _layout(_content(path))
+    turned, geometry = _turned(layout)
+    with np.errstate(all="ignore"):  # what overflows is found by its value
+        values = turned.astype(np.float32) * np.float32(layout.slope) + np.float32(layout.intercept)
+    if not np.isfinite(values).all():
+        raise UnreadableInput("the values are no labels: some are not numbers (NaN or infinite)")
+    labels = np.round(values)
+    if np.abs(values - labels).max() > _LABEL_ERROR:
+        raise UnreadableInput("the values are no labels: some lie between whole numbers")
+    if labels.min() < 0 or labels.max() > 255:
+        raise UnreadableInput("the values are no labels: some lie beyond 0 to 255")
+    return np.ascontiguousarray(labels.astype(np.uint8)), geometry
 
 
 def _content(path: Path) -> bytes:
@@ -200,6 +216,17 @@ def _affine(header: Any) -> tuple[Float64Array, list[Flag]]:
 def _farthest_corner(first: Float64Array, second: Float64Array, shape: tuple[int, int, int]) -> float:
     corners = np.array([[x, y, z, 1] for x in (0, shape[0]) for y in (0, shape[1]) for z in (0, shape[2])])
     return float(np.linalg.norm((corners @ (first - second).T)[:, :3], axis=1).max())
+
+
+def _turned(layout: _Layout) -> tuple[npt.NDArray[Any], Geometry]:
+    """Return the stored voxels (z, y, x) along right to left, anterior to posterior, inferior to superior."""
+    with foreign("the voxels of the NIfTI file cannot be read; copy the file again"):
+        voxels = np.asanyarray(layout.image.dataobj.get_unscaled()).reshape(layout.shape)
+    if voxels.dtype.kind not in "iuf":
+        raise NotHeadCT("the NIfTI file holds colours or complex numbers, not plain numbers")
+    order, flips = _axes(layout.affine_lps)
+    turned = np.flip(voxels.transpose(order[::-1]), tuple(i for i in range(3) if flips[::-1][i]))
+    return turned, _geometry(layout.affine_lps, layout.shape, order, flips)
 
 
 def _axes(affine_lps: Float64Array) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:

@@ -11,20 +11,18 @@ from typing import Final, Literal
 import numpy as np
 from scipy import ndimage, stats
 
-from infarct.anatomy import REGIONS, SIDES, TERRITORY_LABELS, Region, Side, Territory, region_label
-from infarct.findings import Aspects, Infarct, Lesion, OldInfarct, RegionFinding, Stage
+from infarct.anatomy import REGIONS, SIDES, Region, Side, region_label
+from infarct.findings import Aspects, Infarct, Lesion, OldInfarct, RegionFinding
 from infarct.preprocess.head import Head, mirrored_mask
-from infarct.types import BoolArray, Float32Array, LabelArray
+from infarct.systems.lesions import at_least, describe, pieces, side_of
+from infarct.types import BoolArray, Float32Array
 from infarct.volume import volume_ml
-from infarct.volume.mask import centroid_mm
 
 METHOD: Final = "asymmetry"
 VENTRICLE_REACH_MM: Final = 2.0
 BLOOD_DEPTH_MM: Final = 4.0
 """Nearer to the skull, partial volume with bone is as dense as blood."""
 BLOOD_REACH_MM: Final = 6.0
-ONE_SIDED_SHARE: Final = 0.8
-"""Lesions are called one-sided when this share of their volume lies on that side."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def compare_sides(
     acute = np.zeros_like(old)
     lesions: list[Lesion] = []
     for cluster, stage in _staged(clusters, head, config):
-        lesion = _described(cluster, stage, head, config)
+        lesion = describe(cluster, stage, head)
         lesions.append(lesion)
         (old if stage == "old" else acute)[cluster] = True
     blood = _bloody(head, config)
@@ -102,7 +100,7 @@ def compare_sides(
         infarct=Infarct(
             method=METHOD,
             volume_ml=sum(lesion.volume_ml for lesion in recent),
-            side=_side_of(recent),
+            side=side_of(recent),
             lesions=recent,
         ),
         old_infarct=OldInfarct(volume_ml=sum(lesion.volume_ml for lesion in past), lesions=past),
@@ -254,18 +252,8 @@ def _clusters(head: Head, difference: Float32Array, config: AsymmetryConfig) -> 
     noise_hu = np.sqrt(2) * head.noise.smoothed_sd_hu(broad_mm)
     smallest = config.cluster_min_ml / head.geometry.slice_voxel_ml[0]
     dark = inner & (difference <= -config.cluster_hu)
-    cores = _at_least(dark & (broad <= -max(config.cluster_hu, config.noise_ratio * noise_hu)), smallest)
-    components, count = ndimage.label(ndimage.binary_propagation(cores, mask=dark))
-    voxels = np.bincount(components.ravel(), minlength=count + 1)[1:]
-    return [components == index + 1 for index in np.argsort(-voxels, kind="stable")]
-
-
-def _at_least(mask: BoolArray, smallest: float) -> BoolArray:
-    """Return the connected pieces of ``mask`` of at least ``smallest`` voxels."""
-    components, _ = ndimage.label(mask)
-    sizes = np.bincount(components.ravel())
-    sizes[0] = 0
-    return np.asarray((sizes >= smallest)[components] & mask)
+    cores = at_least(dark & (broad <= -max(config.cluster_hu, config.noise_ratio * noise_hu)), smallest)
+    return pieces(ndimage.binary_propagation(cores, mask=dark))
 
 
 def _staged(
@@ -280,46 +268,8 @@ def _staged(
     smallest = config.cluster_min_ml / head.geometry.slice_voxel_ml[0]
     staged: list[tuple[BoolArray, Literal["old", "undetermined"]]] = []
     for cluster in clusters:
-        past = cluster & _grown(_at_least(cluster & (calm < config.old_hu), smallest), head, config.old_rim_mm)
+        past = cluster & _grown(at_least(cluster & (calm < config.old_hu), smallest), head, config.old_rim_mm)
         staged += [(past, "old")] if past.any() else []
-        components, count = ndimage.label(_at_least(cluster & ~past, smallest))
+        components, count = ndimage.label(at_least(cluster & ~past, smallest))
         staged += [(components == index, "undetermined") for index in range(1, count + 1)]
     return sorted(staged, key=lambda pair: -int(pair[0].sum()))
-
-
-def _described(cluster: BoolArray, stage: Stage, head: Head, config: AsymmetryConfig) -> Lesion:
-    distance = head.midplane.distance_mm(head.geometry)[cluster]
-    mean_hu = float(stats.trim_mean(head.hu[cluster], config.trim))
-    other_hu = float(stats.trim_mean(head.mirrored_hu[cluster], config.trim))
-    size_ml = volume_ml(cluster, head.geometry)
-    centre = centroid_mm(cluster, head.geometry)
-    side: Side = "left" if float(np.median(distance)) > 0 else "right"
-    return Lesion(
-        volume_ml=size_ml,
-        side=side,
-        centroid_lps_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
-        territories=_territories(head.territories[cluster]),
-        mean_hu=mean_hu,
-        net_water_uptake_pct=100 * (other_hu - mean_hu) / other_hu if other_hu > 0 else None,
-        stage=stage,
-        probability=None,
-    )
-
-
-def _territories(labels: LabelArray) -> tuple[Territory, ...]:
-    """Return the territories that hold at least a tenth of the labelled voxels, largest share first."""
-    counts = {name: int((labels == value).sum()) for name, value in TERRITORY_LABELS.items()}
-    total = max(sum(counts.values()), 1)
-    kept = [name for name, count in counts.items() if count / total >= 0.1]
-    return tuple(sorted(kept, key=lambda name: -counts[name]))
-
-
-def _side_of(lesions: tuple[Lesion, ...]) -> Literal["left", "right", "both", "none"]:
-    """Return the side that holds nearly all of the lesions' volume."""
-    if not lesions:
-        return "none"
-    total_ml = sum(lesion.volume_ml for lesion in lesions)
-    left_share = sum(lesion.volume_ml for lesion in lesions if lesion.side == "left") / total_ml
-    if left_share >= ONE_SIDED_SHARE:
-        return "left"
-    return "right" if left_share <= 1 - ONE_SIDED_SHARE else "both"

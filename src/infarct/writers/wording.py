@@ -32,6 +32,9 @@ STAGES: Final = {
     "undetermined": "age undetermined",
 }
 ASYMMETRY: Final = "asymmetry"
+SEGMENT: Final = "se_res_unet"
+SYSTEMS: Final = {SEGMENT: "segment"}
+"""Which system's weights a method uses, where its name is another."""
 NOT_FOR_REPERFUSION: Final = "Not valid for reperfusion questions: bleeding is suspected."
 
 GLOSSARY: Final[tuple[tuple[str, str], ...]] = (
@@ -236,6 +239,8 @@ def method_sentence(method: str) -> str:
             "Method: asymmetry, a baseline comparison of the two sides of this scan; not a trained model. "
             "It cannot see what both sides share or what lies in the midline."
         )
+    if method == SEGMENT:
+        return "Method: SE-Res-U-Net, a trained network that marks acute and old infarcts voxel by voxel."
     return f"Method: {method}."
 
 
@@ -243,8 +248,7 @@ def probability_note(findings: Findings, method: str) -> str:
     """Return what the probabilities of ``method`` rest on."""
     if method == ASYMMETRY:
         return "Probabilities weigh the side difference against this scan's own noise; not calibrated on patients."
-    bases = {w.calibrated_on for w in findings.provenance.weights if w.system == method}
-    bases = bases or {w.calibrated_on for w in findings.provenance.weights}
+    bases = {w.calibrated_on for w in findings.provenance.weights if w.system == SYSTEMS.get(method, method)}
     return f"Probabilities are calibrated on {listed(sorted(bases))}." if bases else ""
 
 
@@ -290,7 +294,8 @@ def volume_rows(findings: Findings) -> tuple[VolumeRow, ...]:
         rows.extend(VolumeRow(f"Bleeding, {t.type}", millilitres(t.volume_ml)) for t in bleeding.types)
     if infarct is not None:
         invalid = NOT_FOR_REPERFUSION if bleeding is not None and bleeding.suspected else ""
-        rows.append(VolumeRow("Darker than the other side, not old", millilitres(infarct.volume_ml), invalid))
+        what = "Darker than the other side, not old" if infarct.method == ASYMMETRY else "Infarct, not old"
+        rows.append(VolumeRow(what, millilitres(infarct.volume_ml), invalid))
     if old is not None:
         rows.append(VolumeRow("Old infarct", millilitres(old.volume_ml), "not counted as acute"))
     if late is not None:

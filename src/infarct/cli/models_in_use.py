@@ -1,0 +1,66 @@
+"""Which trained systems take part in an analysis, and on what they run."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infarct.errors import BadRequest
+
+if TYPE_CHECKING:
+    from infarct.pipeline import Models
+
+SYSTEM_CHOICES = ("segment",)
+
+
+class DeviceChoice(StrEnum):
+    """Where networks run."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class PrecisionChoice(StrEnum):
+    """How networks compute."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+    auto = "auto"
+
+
+SystemsOption = Annotated[
+    str,
+    typer.Option(
+        "--systems", help=f"Trained systems to run beside the baseline: some of {', '.join(SYSTEM_CHOICES)}, or none."
+    ),
+]
+WeightsOption = Annotated[
+    Path | None, typer.Option("--weights", help="Your own weight file for the segmentation, or a shipped name.")
+]
+DeviceOption = Annotated[DeviceChoice, typer.Option("--device", help="Where networks run.")]
+PrecisionOption = Annotated[PrecisionChoice, typer.Option("--precision", help="How networks compute; recorded.")]
+ALL_SYSTEMS = ",".join(SYSTEM_CHOICES)
+
+
+def load_models(
+    systems: str = ALL_SYSTEMS,
+    *,
+    weights: Path | None = None,
+    device: DeviceChoice = DeviceChoice.auto,
+    precision: PrecisionChoice = PrecisionChoice.fp32,
+) -> "Models":
+    """Return the models that were asked for. Raises `BadRequest` for an unknown system or weights that do not load."""
+    wanted = [word.strip() for word in systems.split(",") if word.strip()]
+    for word in wanted:
+        if word not in (*SYSTEM_CHOICES, "none"):
+            raise BadRequest(f"--systems takes {', '.join(SYSTEM_CHOICES)} or none, not {word[:40]!r}")
+    if weights is not None and "segment" not in wanted:
+        raise BadRequest("--weights is for the segmentation, which --systems leaves out")
+    from infarct.pipeline import Models
+    from infarct.systems.segment import load_segmenter
+
+    if "segment" not in wanted:
+        return Models()
+    return Models(segment=load_segmenter(weights, device=device.value, precision=precision.value))

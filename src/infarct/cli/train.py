@@ -1,0 +1,147 @@
+"""``infarct train``."""
+
+from dataclasses import replace
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infarct.cli.analyze import QuietOption
+from infarct.cli.output import step_bar
+from infarct.errors import BadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from infarct.cli.output import Steps
+    from infarct.training.recipe import Recipe
+
+
+class SystemChoice(StrEnum):
+    """A system that can be trained."""
+
+    segment = "segment"
+
+
+class PresetChoice(StrEnum):
+    """A recipe."""
+
+    paper = "paper"
+    gpu = "gpu"
+    cpu = "cpu"
+    smoke = "smoke"
+
+
+class TrainingPrecision(StrEnum):
+    """How a training computes."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+PHANTOM = "phantom"
+WEIGHTS = "weights.safetensors"
+
+
+def train(
+    system: Annotated[SystemChoice, typer.Argument(help="System to train.", metavar="SYSTEM")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="New folder, or one to go on in with --resume.")],
+    cohort: Annotated[
+        str | None,
+        typer.Option(help=f"What to train on: {PHANTOM}, a data set or a manifest CSV; none with --cases as they are."),
+    ] = None,
+    cases: Annotated[
+        Path | None, typer.Option(help="Folder of prepared cases; made there from the cohort, used if there.")
+    ] = None,
+    preset: Annotated[PresetChoice, typer.Option(help="Recipe.")] = PresetChoice.cpu,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the output.")] = False,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps, where not the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed, where not the recipe's.")] = None,
+    precision: Annotated[
+        TrainingPrecision | None, typer.Option(help="How it computes, where not the recipe's; recorded.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that prepare cases; each takes up to 8 GB.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes a device that cut patches; if not given, some for a GPU.")
+    ] = None,
+    accelerator: Annotated[str, typer.Option(help="Lightning's: auto, cpu, gpu.")] = "auto",
+    devices: Annotated[str, typer.Option(help="Lightning's: how many or which devices.")] = "auto",
+    num_nodes: Annotated[int, typer.Option(min=1, help="Lightning's: machines.")] = 1,
+    strategy: Annotated[str, typer.Option(help="Lightning's: auto, ddp, ...")] = "auto",
+    quiet: QuietOption = False,
+) -> None:
+    """Train a system from nothing; prints the path of the weights. Needs the extra `train`."""
+    if find_spec("lightning") is None:
+        raise BadRequest("training needs more packages; install them with: pip install 'infarct[train]'")
+    from infarct.training.finish import finish
+    from infarct.training.fit import Machine, check_output, fit, is_first_process
+    from infarct.weights import save_weights
+
+    recipe = _recipe(preset, steps=steps, seed=seed, precision=precision)
+    check_output(recipe, output, resume=resume)
+    prepared = _prepared(recipe, cohort, cases, output, jobs=jobs, quiet=quiet)
+    machine = Machine(accelerator, devices, num_nodes, strategy, workers=workers, quiet=quiet)
+    fit(recipe, prepared, output, resume=resume, machine=machine)
+    if is_first_process():  # with several devices, this program runs once for each
+        weights = finish(output, prepared, name=f"{system.value}-{recipe.name}", system=system.value)
+        typer.echo(save_weights(weights, output / WEIGHTS))
+
+
+def _recipe(
+    preset: PresetChoice, *, steps: int | None, seed: int | None, precision: TrainingPrecision | None
+) -> "Recipe":
+    """Return the recipe of a preset with what the user wants otherwise."""
+    from infarct.training.recipe import PRESETS
+
+    recipe = PRESETS[preset.value]
+    return replace(
+        recipe,
+        steps=steps or recipe.steps,
+        seed=recipe.seed if seed is None else seed,
+        precision=precision.value if precision else recipe.precision,
+    )
+
+
+def _prepared(
+    recipe: "Recipe", cohort: str | None, cases: Path | None, output: Path, *, jobs: int, quiet: bool
+) -> Path:
+    """Return the folder of prepared cases: those that are there, or made from the cohort."""
+    from infarct.training.fit import is_first_process
+
+    if cohort is None:
+        if cases is None:
+            raise BadRequest(f"say what to train on: --cohort {PHANTOM} or DIR, or --cases with prepared cases")
+        return cases
+    folder = cases or output / "cases"
+    if is_first_process():  # the others come when it is done
+        if cohort == PHANTOM:
+            _prepare_phantoms(recipe, folder, jobs=jobs, quiet=quiet)
+        else:
+            _prepare_cohort(recipe, Path(cohort), folder, jobs=jobs, quiet=quiet)
+    return folder
+
+
+def _prepare_phantoms(recipe: "Recipe", folder: Path, *, jobs: int, quiet: bool) -> None:
+    from infarct.training.cases import prepare_phantom_cases
+
+    count = sum(share.train + share.validation for share in recipe.phantoms.shares)
+    with step_bar(count, quiet=quiet) as bar:
+        prepare_phantom_cases(recipe.phantoms, folder, jobs=jobs, on_done=_showing(bar))
+
+
+def _prepare_cohort(recipe: "Recipe", source: Path, folder: Path, *, jobs: int, quiet: bool) -> None:
+    from infarct.cohorts.detect import open_cohort
+    from infarct.training.cohort_cases import prepare_cohort_cases
+
+    found = open_cohort(source).cases
+    with step_bar(len(found), quiet=quiet) as bar:
+        setting = recipe.phantoms.setting
+        _, left_out = prepare_cohort_cases(found, folder, setting, jobs=jobs, on_done=_showing(bar))
+    if left_out and not quiet:
+        typer.echo(f"{left_out} of {len(found)} cases are left out: no lesion mask, or no brain was found", err=True)
+
+
+def _showing(bar: "Steps") -> "Callable[[int, int], None]":
+    return lambda done, total: bar.reach(done, f"case {done} of {total}")

@@ -1,0 +1,137 @@
+"""Many scans one after the other, in several processes if wanted, each result on disk as soon as it is there."""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from infarct.errors import BadRequest, InfarctError
+from infarct.evaluation.record import Failure, Outcome, Record
+from infarct.evaluation.segment import CaseResult
+from infarct.phantom.workers import prepare_worker
+
+PICTURES: Final = "cases"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One scan to evaluate: number ``index`` of cohort number ``cohort``."""
+
+    group: str
+    id: str
+    cohort: int
+    index: int
+
+    @property
+    def picture(self) -> str:
+        """Name of the picture's file; it holds no id."""
+        return f"{self.cohort}-{self.index:04d}.png"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """The result of a scan, and its picture as PNG."""
+
+    result: CaseResult
+    picture: bytes
+
+
+Work: TypeAlias = Callable[[Task], Evaluated]
+Begin: TypeAlias = Callable[[], Work]
+"""Loads what evaluating needs, once a process, and returns what evaluates one scan. With several jobs it is pickled."""
+
+
+def evaluate_all(
+    tasks: Sequence[Task],
+    begin: Begin,
+    record: Record,
+    folder: Path,
+    *,
+    jobs: int = 1,
+    on_done: Callable[[int], None] = lambda _: None,
+) -> list[Outcome]:
+    """Evaluate the scans that ``record`` lacks and return the outcomes of all ``tasks``, in their order.
+
+    Pictures go to ``folder``. ``on_done`` is told how many are there, at the beginning and after each. A scan that the
+    system refuses or fails on becomes a `Failure`. Raises `BadRequest` where a process is stopped or the disk is full;
+    what is done stays.
+    """
+    waiting = [task for task in tasks if (task.group, task.id) not in record.done]
+    pictures = folder / PICTURES
+    done = len(tasks) - len(waiting)
+    try:
+        pictures.mkdir(exist_ok=True)
+        on_done(done)
+        for task, found in _outcomes(waiting, begin, jobs):
+            if isinstance(found, Evaluated):
+                _write(pictures / task.picture, found.picture)
+            record.add(found.result if isinstance(found, Evaluated) else found)
+            done += 1
+            on_done(done)
+    except BrokenProcessPool as error:
+        raise BadRequest("a process was stopped, perhaps for want of memory; run again with fewer --jobs") from error
+    except OSError as error:
+        raise BadRequest(f"the results could not be written ({error.strerror})") from error
+    return [record.outcome(task.group, task.id) for task in tasks]
+
+
+def _outcomes(tasks: Sequence[Task], begin: Begin, jobs: int) -> Iterator[tuple[Task, Evaluated | Failure]]:
+    """Yield what becomes of each scan, as it comes. One scan a process is in memory."""
+    if not tasks:
+        return
+    if jobs == 1:
+        work = begin()
+        for task in tasks:
+            yield task, _attempt(work, task)
+        return
+    waiting = iter(tasks)
+    context = multiprocessing.get_context("spawn")  # a forked process cannot use torch's threads
+    with ProcessPoolExecutor(min(jobs, len(tasks)), context, initializer=_begin_worker, initargs=(begin,)) as pool:
+        running: dict[Future[Evaluated | Failure], Task] = {}
+        try:
+            while True:
+                for task in waiting:
+                    running[pool.submit(_attempt_here, task)] = task
+                    if len(running) >= 2 * jobs:
+                        break
+                if not running:
+                    return
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    yield running.pop(future), future.result()
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _attempt(work: Work, task: Task) -> Evaluated | Failure:
+    try:
+        return work(task)
+    except InfarctError as error:
+        return Failure(task.id, task.group, str(error))
+
+
+_WORKING: list[Work] = []
+"""What this process evaluates with, where it is a worker."""
+
+
+def _begin_worker(begin: Begin) -> None:
+    """Make this process a worker; an interruption from the keyboard is the parent's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    prepare_worker()
+    _WORKING[:] = [begin()]
+
+
+def _attempt_here(task: Task) -> Evaluated | Failure:
+    return _attempt(_WORKING[0], task)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(content)
+    partial.replace(path)

@@ -1,0 +1,41 @@
+"""Every network by its name, built from plain data as it stands in a weight file or a recipe."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from torch import nn
+
+from infarct.errors import BadRequest
+from infarct.networks.se_res_unet import SeResUnet, SeResUnetConfig
+
+
+@dataclass(frozen=True)
+class Network:
+    """A registered network: its frozen configuration, whose defaults make the published one, and its module."""
+
+    config: Callable[..., Any]
+    module: Callable[[Any], nn.Module]
+
+
+NETWORKS: Final[dict[str, Network]] = {"se_res_unet": Network(SeResUnetConfig, SeResUnet)}
+"""The networks that `build` knows; tests in tests/contracts run over all of them."""
+
+
+def build(name: str, config: Mapping[str, Any]) -> nn.Module:
+    """Return the network ``name`` with fresh weights, made with the fields of ``config``; lists may stand for tuples.
+
+    Raises `BadRequest` where the name is unknown or the fields do not make such a network.
+    """
+    if name not in NETWORKS:
+        raise BadRequest(f"there is no network {name[:40]!r}; there are: {', '.join(NETWORKS)}")
+    network = NETWORKS[name]
+    try:
+        return network.module(network.config(**{key: _frozen(value) for key, value in config.items()}))
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise BadRequest(f"the configuration does not make a network {name!r} ({error})") from error
+
+
+def _frozen(value: Any) -> Any:
+    """Return ``value`` with tuples in place of lists, at any depth."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value

@@ -1,0 +1,206 @@
+"""The acute lesion voxel by voxel, by the SE-Res-U-Net: prepare, predict, interpret.
+
+Old infarcts have an output of their own and never count as acute. Source: the segment paper (arXiv 2301.06793); the
+second output and the mirrored channel are ours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from scipy import special
+
+from infarct.errors import BadRequest
+from infarct.findings import Infarct, OldInfarct, Stage
+from infarct.preprocess.head import Head
+from infarct.preprocess.segment_input import InputSetting, SegmentInput, make_input
+from infarct.runtime import Engine, PrecisionChoice, make_engine, predict_tiled
+from infarct.runtime.engine import DeviceChoice, EngineName
+from infarct.systems.lesions import at_least, describe, pieces, side_of
+from infarct.types import BoolArray, Float32Array
+from infarct.volume import Geometry, Scan, resample, resample_mask
+from infarct.weights import WeightSet, load_weights, shipped
+
+METHOD: Final = "se_res_unet"
+SYSTEM: Final = "segment"
+UNSURE_RATIO: Final = 0.5
+"""An acute lesion whose mean probability of being old is at least this part of that of being acute is undetermined."""
+
+
+@dataclass(frozen=True)
+class SegmentConfig:
+    """What the weights say of their own use, and how tiles overlap; saved with every result.
+
+    ``temperature`` divides the logits of each output (acute, and old where the network has it); ``threshold`` cuts
+    their calibrated probabilities; smaller pieces than ``minimum_ml`` are dropped.
+    """
+
+    input: InputSetting
+    tile_zyx: tuple[int, int, int]
+    temperature: tuple[float, ...]
+    threshold: tuple[float, ...]
+    minimum_ml: float
+    calibrated_on: str
+    overlap: float = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Segmenter:
+    """Weights on an engine, ready to read scans."""
+
+    weights: WeightSet
+    engine: Engine
+    config: SegmentConfig
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentResult:
+    """Findings with their maps, (z, y, x) on the head's working grid; ``old_infarct`` is None without that output."""
+
+    infarct: Infarct
+    old_infarct: OldInfarct | None
+    probability: Float32Array
+    infarct_mask: BoolArray
+    old_infarct_mask: BoolArray
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentMaps:
+    """Calibrated probabilities (float32, (k, z, y, x)): acute, then old where there is that output."""
+
+    probabilities: Float32Array
+    geometry: Geometry
+
+
+def load_segmenter(
+    weights: str | Path | None = None,
+    *,
+    device: DeviceChoice = "auto",
+    precision: PrecisionChoice = "fp32",
+    engine: EngineName | None = None,
+    cache: Path | None = None,
+    threads: int | None = None,
+) -> Segmenter:
+    """Return the system on ``weights``: a file, the name of shipped ones, or the default ones if None.
+
+    ``threads`` is how many the processor runs, as many as there are cores if None.
+
+    Raises `BadRequest` where the weights cannot be read, are not for this system, or do not fit device or precision.
+    """
+    loaded = load_weights(weights or default_weights())
+    if loaded.system != SYSTEM:
+        raise BadRequest(f"the weights are for {loaded.system}, not for {SYSTEM}")
+    return Segmenter(
+        loaded,
+        make_engine(loaded, device=device, precision=precision, engine=engine, cache=cache, threads=threads),
+        config_of(loaded.settings),
+    )
+
+
+def default_weights() -> str:
+    """Return the name of the shipped weights that are used where the user names none. Raises `BadRequest` without."""
+    for entry in shipped(SYSTEM):
+        if entry.default:
+            return entry.name
+    raise BadRequest("no weights for the segmentation are shipped; give your own with --weights")
+
+
+def config_of(settings: Mapping[str, Any]) -> SegmentConfig:
+    """Return the settings that are stored with weights. Raises `BadRequest` where they are not complete."""
+    try:
+        stored = dict(settings["input"])
+        spacing = stored.pop("spacing_mm_zyx")
+        z, y, x = (int(size) for size in settings["tile_zyx"])
+        return SegmentConfig(
+            input=InputSetting(spacing_mm_zyx=tuple(spacing) if spacing else None, **stored),
+            tile_zyx=(z, y, x),
+            temperature=tuple(float(value) for value in settings["temperature"]),
+            threshold=tuple(float(value) for value in settings["threshold"]),
+            minimum_ml=float(settings["minimum_ml"]),
+            calibrated_on=str(settings["calibrated_on"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadRequest(f"the weights lack a setting or hold a wrong one ({error})") from error
+
+
+def segment(scan: Scan, head: Head, segmenter: Segmenter) -> SegmentResult:
+    """Return the acute and old infarcts of a prepared head."""
+    prepared = prepare(scan, head, segmenter.config.input)
+    return interpret(predict(prepared, segmenter), head, segmenter.config)
+
+
+def prepare(scan: Scan, head: Head, setting: InputSetting) -> SegmentInput:
+    """Return the network's channels, made from the scan itself only where the setting keeps the scan's own grid."""
+    if setting.spacing_mm_zyx is None:
+        brain = resample_mask(head.brain, head.geometry, scan.geometry)
+        return make_input(scan.hu, scan.geometry, brain=brain, plane=head.midplane, setting=setting)
+    return make_input(head.hu, head.geometry, brain=head.brain, plane=head.midplane, setting=setting)
+
+
+def predict(prepared: SegmentInput, segmenter: Segmenter) -> SegmentMaps:
+    """Return calibrated probabilities on the network's grid, 0 outside the brain."""
+    config = segmenter.config
+    raw = predict_tiled(
+        segmenter.engine, prepared.channels, prepared.brain, tile_zyx=config.tile_zyx, overlap=config.overlap
+    )
+    return SegmentMaps(calibrated(raw, config.temperature), prepared.geometry)
+
+
+def calibrated(probabilities: Float32Array, temperature: tuple[float, ...]) -> Float32Array:
+    """Return probabilities (float32, (k, z, y, x)) whose logits are divided by the temperature of each output."""
+    limit = np.float32(1e-6)
+    out = np.empty_like(probabilities)
+    for k, value in enumerate(temperature):
+        logits = special.logit(np.clip(probabilities[k], limit, 1 - limit))
+        out[k] = np.where(probabilities[k] > 0, special.expit(logits / np.float32(value)), 0)
+    return out
+
+
+def on_geometry(maps: SegmentMaps, geometry: Geometry) -> Float32Array:
+    """Return the probabilities (float32, (k, z, y, x)) on another grid, 0 outside the network's."""
+    carried = [resample(part, maps.geometry, geometry, transform=np.eye(4), fill=0.0) for part in maps.probabilities]
+    return np.stack(carried)
+
+
+def masks(probabilities: Float32Array, config: SegmentConfig, voxel_ml: float) -> tuple[BoolArray, BoolArray]:
+    """Return where acute and where old infarct is called (bool, (z, y, x)), small pieces dropped; never both."""
+    acute = probabilities[0] >= config.threshold[0]
+    old = np.zeros_like(acute)
+    if len(probabilities) > 1:
+        old = (probabilities[1] >= config.threshold[1]) & (probabilities[1] >= probabilities[0])
+        acute &= ~old
+    smallest = config.minimum_ml / voxel_ml
+    return at_least(acute, smallest), at_least(old, smallest)
+
+
+def interpret(maps: SegmentMaps, head: Head, config: SegmentConfig) -> SegmentResult:
+    """Return the lesions that probabilities show, described on the head's working grid."""
+    probabilities = on_geometry(maps, head.geometry) * head.brain
+    acute, old = masks(probabilities, config, float(head.geometry.slice_voxel_ml[0]))
+    recent = tuple(
+        describe(piece, _stage(probabilities, piece), head, probability=float(probabilities[0][piece].mean()))
+        for piece in pieces(acute)
+    )
+    past = tuple(
+        describe(piece, "old", head, probability=float(probabilities[1][piece].mean())) for piece in pieces(old)
+    )
+    return SegmentResult(
+        infarct=Infarct(
+            method=METHOD, volume_ml=sum(lesion.volume_ml for lesion in recent), side=side_of(recent), lesions=recent
+        ),
+        old_infarct=OldInfarct(volume_ml=sum(lesion.volume_ml for lesion in past), lesions=past)
+        if len(probabilities) > 1
+        else None,
+        probability=probabilities[0],
+        infarct_mask=acute,
+        old_infarct_mask=old,
+    )
+
+
+def _stage(probabilities: Float32Array, piece: BoolArray) -> Stage:
+    if len(probabilities) < 2:
+        return "undetermined"
+    means = [float(part[piece].mean()) for part in probabilities[:2]]
+    return "undetermined" if means[1] >= UNSURE_RATIO * means[0] else "acute"

@@ -1,0 +1,240 @@
+"""Cases made ready for training: channels and labels on the network's grid, one small file a case.
+
+Rendering a phantom and bringing it to the grid takes seconds; a training step takes less. So cases are prepared once,
+in parallel, and training reads them. A folder can be continued: what is there is not made again.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from infarct.errors import BadRequest
+from infarct.phantom import Patient, Preset, draw, render_ct
+from infarct.phantom.grid import rng
+from infarct.phantom.workers import prepare_worker
+from infarct.preprocess.head import working_geometry
+from infarct.preprocess.midplane import Midplane, midplane_of
+from infarct.preprocess.segment_input import InputSetting, SegmentInput, make_input
+from infarct.types import BoolArray, Float32Array, LabelArray
+from infarct.volume import Geometry, resample, resample_mask
+
+OUTSIDE, BRAIN, ACUTE, OLD = 0, 1, 2, 3
+"""Label values of a prepared case."""
+LAYOUT: Final = 1
+"""Raised when prepared files change in meaning."""
+INDEX: Final = "cases.json"
+Role = Literal["train", "validation"]
+
+THIN_MM: Final = 3.0
+"""Slices under this make hundreds a head."""
+PLANE_SHIFT_MM, PLANE_TILT_DEG = 1.0, 1.0
+"""SD of the error that a midsagittal plane is given: what finding it on a real scan leaves."""
+
+
+@dataclass(frozen=True)
+class PhantomShare:
+    """``train`` and ``validation`` patients of a preset, from index 0 of each split."""
+
+    preset: Preset
+    train: int
+    validation: int
+
+
+@dataclass(frozen=True)
+class PhantomPlan:
+    """Which phantom patients are prepared, and how.
+
+    ``thin_share`` of the patients whose protocol has thin slices keep it (they take three times as long
+    to render); the others are scanned by the protocol of another patient, of the preset `aspects`.
+    """
+
+    shares: tuple[PhantomShare, ...]
+    setting: InputSetting
+    thin_share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared case as `cases.json` lists it; ``voxels`` counts the label values 0 to 3."""
+
+    file: str
+    id: str
+    patient: str
+    role: Role
+    voxels: tuple[int, int, int, int]
+
+
+def prepare_phantom_cases(
+    plan: PhantomPlan, folder: Path, *, jobs: int = 1, on_done: Callable[[int, int], None] = lambda _, __: None
+) -> Path:
+    """Prepare the cases of a plan in ``folder`` with ``jobs`` processes and return the path of its index.
+
+    ``on_done`` is told how many of how many are done. A folder begun by the same plan is continued.
+
+    Raises `BadRequest` where the folder holds cases prepared in another way.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, {"setting": asdict(plan.setting), "thin_share": plan.thin_share})
+    orders = _orders(plan)
+    waiting = [order for order in orders if not (folder / _file(order)).exists()]
+    done = len(orders) - len(waiting)
+    on_done(done, len(orders))
+    work = partial(_prepare, plan=plan, folder=folder)
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=prepare_worker) as pool:
+        for future in as_completed([pool.submit(work, order) for order in waiting]):
+            future.result()
+            done += 1
+            on_done(done, len(orders))
+    return write_index(folder, plan.setting, [_listed(folder, order) for order in orders])
+
+
+def write_index(folder: Path, setting: InputSetting, cases: Sequence[Prepared]) -> Path:
+    """Write `cases.json` and return its path."""
+    path = folder / INDEX
+    _write_whole(path, json.dumps({"setting": asdict(setting), "cases": [asdict(case) for case in cases]}).encode())
+    return path
+
+
+def labels_on(
+    geometry: Geometry, source: Geometry, *, brain: BoolArray, acute: BoolArray | None, old: BoolArray | None
+) -> LabelArray:
+    """Return the labels (uint8, (z, y, x)) on ``geometry`` of masks on ``source``; ``brain`` is there already.
+
+    A voxel belongs to a lesion that fills half of it; acute stands over old.
+    """
+    labels = brain.astype(np.uint8)
+    for value, mask in ((OLD, old), (ACUTE, acute)):
+        if mask is not None and mask.any():
+            share = resample(mask.astype(np.float32), source, geometry, transform=np.eye(4), fill=0.0, antialias=True)
+            labels[brain & (share >= 0.5)] = value
+    return labels
+
+
+def save_case(path: Path, prepared: SegmentInput, labels: LabelArray, about: dict[str, Any]) -> None:
+    """Write one prepared case: channels as float16, labels, spacing and what it is; whole or not at all."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".case-", delete=False) as file:
+        np.savez_compressed(
+            file,
+            channels=prepared.channels.astype(np.float16),
+            labels=labels,
+            spacing_mm_zyx=np.array(prepared.geometry.spacing_mm_zyx, dtype=np.float32),
+            about=json.dumps(about),
+        )
+    Path(file.name).replace(path)
+
+
+@dataclass(frozen=True)
+class _Order:
+    preset: Preset
+    index: int
+    role: Role
+
+
+def _orders(plan: PhantomPlan) -> list[_Order]:
+    """Return what to make, presets mixed, so that a folder half made is a fair sample."""
+    placed: list[tuple[float, _Order]] = []
+    for share in plan.shares:
+        placed += [(index / share.train, _Order(share.preset, index, "train")) for index in range(share.train)]
+        placed += [
+            (index / share.validation, _Order(share.preset, index, "validation")) for index in range(share.validation)
+        ]
+    return [order for _, order in sorted(placed, key=lambda pair: pair[0])]
+
+
+def _file(order: _Order) -> str:
+    return f"{order.preset}-{order.role}-{order.index:05d}.npz"
+
+
+def claim(folder: Path, how: dict[str, Any]) -> None:
+    """Write down how the cases of a folder are prepared, or check that they were prepared the same way.
+
+    Raises `BadRequest` where they were not.
+    """
+    path = folder / "prepared.json"
+    text = json.dumps({"layout": LAYOUT, **how}, sort_keys=True)
+    if not path.exists():
+        _write_whole(path, text.encode())
+    elif path.read_text() != text:
+        raise BadRequest("the folder holds cases that were prepared in another way; give a new one")
+
+
+def _prepare(order: _Order, *, plan: PhantomPlan, folder: Path) -> None:
+    patient = _patient(order, plan)
+    visit = render_ct(patient)
+    scan = visit.scan(patient.name)
+    truth = {name: mask.cpu().numpy() for name, mask in visit.truth.items()}
+    protocol = visit.protocol
+    random = rng(patient.head.seed, "training plane")
+    plane = shaken(midplane_of(protocol.pose.matrix()), random)
+    grid, hu, brain = _source(scan.hu, scan.geometry, truth["intracranial"], plan.setting)
+    prepared = make_input(hu, grid, brain=brain, plane=plane, setting=plan.setting)
+    labels = labels_on(
+        prepared.geometry,
+        scan.geometry,
+        brain=prepared.brain,
+        acute=truth.get("infarct"),
+        old=truth["old_infarct"],
+    )
+    stroke = patient.stroke
+    about = {
+        "id": patient.name,
+        "patient": patient.name,
+        "preset": patient.preset,
+        "digest": patient.digest(),
+        "onset_h": stroke.onset_h if stroke else None,
+        "infarct_ml": visit.volumes_ml.get("infarct", 0.0),
+        "thickness_mm": protocol.thickness_mm,
+    }
+    save_case(folder / _file(order), prepared, labels, about)
+
+
+def _source(
+    hu: Float32Array, geometry: Geometry, brain: BoolArray, setting: InputSetting
+) -> tuple[Geometry, Float32Array, BoolArray]:
+    """Return the grid, HU and brain that the input is made from: the working grid, where the setting has a grid."""
+    if setting.spacing_mm_zyx is None:
+        return geometry, hu, brain
+    grid = working_geometry(geometry)
+    return grid, resample(hu, geometry, grid, antialias=True), resample_mask(brain, geometry, grid)
+
+
+def _patient(order: _Order, plan: PhantomPlan) -> Patient:
+    patient = draw(order.preset, order.index, order.role)
+    followup = order.preset == "followup"
+    protocol = patient.followup if followup else patient.acute
+    thick = protocol is None or protocol.thickness_mm >= THIN_MM
+    if thick or rng(patient.head.seed, "keeps thin").random() < plan.thin_share:
+        return patient
+    other = draw("aspects", order.index, order.role).acute
+    return replace(patient, followup=other) if followup else replace(patient, acute=other)
+
+
+def shaken(plane: Midplane, random: np.random.Generator) -> Midplane:
+    """Return a plane moved and turned by as much as finding it on a scan goes wrong."""
+    tilt = np.radians(random.normal(0.0, PLANE_TILT_DEG, 2))
+    normal = plane.normal + np.array([0.0, tilt[0], tilt[1]])
+    normal = normal / np.linalg.norm(normal)
+    middle = plane.offset_mm * plane.normal
+    return Midplane(normal, float(normal @ middle + random.normal(0.0, PLANE_SHIFT_MM)))
+
+
+def _listed(folder: Path, order: _Order) -> Prepared:
+    with np.load(folder / _file(order)) as stored:
+        counts = np.bincount(stored["labels"].ravel(), minlength=4)
+        about = json.loads(str(stored["about"]))
+    n0, n1, n2, n3 = (int(count) for count in counts)
+    return Prepared(_file(order), about["id"], about["patient"], order.role, (n0, n1, n2, n3))
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".case-", delete=False) as file:
+        file.write(content)
+    Path(file.name).replace(path)

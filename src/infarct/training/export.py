@@ -1,0 +1,93 @@
+"""From a checkpoint to a weight set that infarct can load, ship and run."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from infarct.errors import UnreadableInput
+from infarct.training.calibrate import OperatingPoint
+from infarct.training.recipe import ABOUT, Recipe, recipe_of
+from infarct.weights import WeightSet
+
+AVERAGE, NETWORK = "average.module.", "network."
+"""How the tensors of the averaged and of the trained network begin in a checkpoint; the averaged ones are taken."""
+
+
+def export_checkpoint(
+    checkpoint: Path,
+    *,
+    name: str,
+    system: str = "segment",
+    point: OperatingPoint | None = None,
+    card: Mapping[str, Any] | None = None,
+) -> WeightSet:
+    """Return the weights in a checkpoint that `fit` wrote: the averaged ones, where the recipe averages.
+
+    Without ``point`` the temperature is 1, the threshold .5 and nothing is too small. The model card tells data,
+    recipe, machine, steps, time and the last validation; ``card`` (JSON) adds to it and stands over it.
+
+    Raises `UnreadableInput` where the file is no such checkpoint.
+    """
+    stored = _load(checkpoint)
+    about = stored[ABOUT]
+    recipe = recipe_of(about["recipe"])
+    outputs = len(recipe.targets)
+    point = point or OperatingPoint((1.0,) * outputs, (0.5,) * outputs, 0.0)
+    settings = {
+        "input": about["setting"],
+        "tile_zyx": list(recipe.patch_zyx),
+        "temperature": list(point.temperature),
+        "threshold": list(point.threshold),
+        "minimum_ml": point.minimum_ml,
+        "calibrated_on": point.calibrated_on,
+    }
+    return WeightSet(
+        system=system,
+        name=name,
+        network=recipe.network,
+        network_config=about["recipe"]["network_config"],
+        settings=settings,
+        tensors=_tensors(stored["state_dict"]),
+        card={**_card(about, recipe), **(card or {})},
+    )
+
+
+def _load(checkpoint: Path) -> dict[str, Any]:
+    """Return the content of a checkpoint, of which nothing is executed."""
+    try:
+        stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        if isinstance(stored, dict) and ABOUT in stored and "state_dict" in stored:
+            return stored
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise UnreadableInput("the checkpoint cannot be read: it is missing, damaged or of another kind") from error
+    raise UnreadableInput("the file is no checkpoint of a training by infarct")
+
+
+def _tensors(state: Mapping[str, torch.Tensor]) -> dict[str, npt.NDArray[np.float16]]:
+    prefix = AVERAGE if any(name.startswith(AVERAGE) for name in state) else NETWORK
+    return {
+        name.removeprefix(prefix): tensor.half().numpy() for name, tensor in state.items() if name.startswith(prefix)
+    }
+
+
+def _card(about: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+    hours = about["seconds"] / 3600
+    return {
+        "data": about["data"],
+        "recipe": about["recipe"],
+        "training": {
+            "steps": about["steps"],
+            "of_steps": recipe.steps,
+            "patches_seen": about["steps"] * recipe.batch * about["devices"],
+            "devices": about["devices"],
+            "hours": round(hours, 3),
+            **about["machine"],
+            **about["versions"],
+        },
+        "metrics": {"validation_while_training": about["validation"]},
+    }

@@ -1,0 +1,199 @@
+"""A recipe as lightning wants it: steps, optimiser, averaged weights, validation on whole cases."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from infarct.networks import build
+from infarct.training.losses import LossParts, segmentation_loss, targets_of
+from infarct.training.recipe import ABOUT, Precision, Recipe
+from infarct.training.sampler import PatchDataset, StepSampler
+from infarct.training.store import StoredCase
+from infarct.training.validation import CaseScore, ModuleEngine, score_case, summary_of
+
+
+class SegmentationModule(pl.LightningModule):
+    """Trains the network of a recipe.
+
+    ``positive_share`` is the share of positive voxels in all training cases, one for each output; ``validation`` are
+    the whole cases; ``about`` is JSON that travels with each checkpoint. ``average`` holds the averaged weights, None
+    where the recipe wants none.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        positive_share: Sequence[float],
+        validation: Sequence[StoredCase],
+        about: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.about = about
+        self._validation = validation
+        self.network = _fresh(recipe)
+        self.average: AveragedModel | None = None
+        if recipe.average_decay is not None:
+            follow = get_ema_multi_avg_fn(recipe.average_decay)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(self.network, multi_avg_fn=follow)
+            self.average.requires_grad_(False)
+        self.positive_share: Tensor
+        self.register_buffer("positive_share", torch.tensor(positive_share, dtype=torch.float32), persistent=False)
+        self._scores: list[CaseScore] = []
+        self._last_summary: dict[str, float] | None = None
+        self._seconds_before = 0.0
+        self._begun = time.monotonic()
+
+    @property
+    def best_network(self) -> nn.Module:
+        """The network with averaged weights where there are any."""
+        return self.network if self.average is None else self.average
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on this training so far, before it was resumed too."""
+        return self._seconds_before + time.monotonic() - self._begun
+
+    def loss(self, logits: Tensor, labels: Tensor) -> LossParts:
+        """Return the recipe's loss for ``logits`` (n, k, z, y, x) and ``labels`` (n, z, y, x)."""
+        return segmentation_loss(
+            logits,
+            targets_of(labels, self.recipe.targets),
+            counted=labels > 0 if self.recipe.loss.inside_brain else torch.ones_like(labels, dtype=torch.bool),
+            positive_share=self.positive_share,
+            setting=self.recipe.loss,
+        )
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        """Return the loss of a batch, and log it."""
+        logits = self.network(batch["channels"])
+        parts = self.loss(logits, batch["labels"])
+        self.log_dict({"loss": parts.total.detach(), "bce": parts.bce.detach(), "dice_loss": parts.dice.detach()})
+        self.log("rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        acute = batch["labels"] == self.recipe.targets[0]
+        marked = logits[:, 0].detach() > 0
+        both = acute.sum() + (marked & (batch["labels"] > 0)).sum()
+        self.log("dice", 2 * (marked & acute).sum() / both.clamp(min=1))
+        return parts.total
+
+    def validation_step(self, number: int, _: int) -> None:
+        """Segment a whole validation case and keep its score."""
+        precision: Precision = "bf16" if self.about["machine"]["precision"] == "bf16" else "fp32"
+        engine = ModuleEngine(self.best_network, device=self.device, precision=precision)
+        score = score_case(engine, self._validation[number], recipe=self.recipe, loss=self._case_loss)
+        self._scores.append(score)
+
+    def _case_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return self.loss(logits.to(self.device), labels.to(self.device)).total
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the summary over the cases of all devices."""
+        scores = self._scores
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            gathered: list[list[CaseScore]] = [[]] * torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(gathered, scores)
+            scores = [score for part in gathered for score in part]
+        self._scores = []
+        summary = summary_of(scores)
+        self._last_summary = {"steps": self.global_step, "cases": len(scores), **summary}
+        self.log_dict(summary)
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimiser and its schedule, which advances with each step."""
+        recipe = self.recipe
+        kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
+        optimiser = kind(self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        schedule = LambdaLR(optimiser, rate_of(recipe))
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Take a step, then let the average follow: before a checkpoint of this step is written."""
+        super().optimizer_step(*args, **kwargs)
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+
+    def on_fit_start(self) -> None:
+        """Start the clock."""
+        self._begun = time.monotonic()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what an export needs to know."""
+        checkpoint[ABOUT] = {
+            **self.about,
+            "seconds": self.seconds,
+            "steps": self.global_step,
+            "devices": self.trainer.world_size,
+            "validation": self._last_summary,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over the time spent before, and the last validation."""
+        self._seconds_before = float(checkpoint[ABOUT]["seconds"])
+        self._last_summary = checkpoint[ABOUT]["validation"]
+
+
+class CaseFeed(pl.LightningDataModule):
+    """Batches of patches for each step, and the numbers of the validation cases, dealt out over the devices."""
+
+    def __init__(self, recipe: Recipe, training: Sequence[StoredCase], *, validation: int, workers: int) -> None:
+        super().__init__()
+        self._recipe = recipe
+        self._training = training
+        self._validation = validation
+        self._workers = workers
+
+    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """Return the batches from the step on that is next."""
+        assert self.trainer is not None
+        sampler = StepSampler(
+            self._recipe.steps,
+            self._recipe.batch,
+            first_step=self.trainer.global_step,
+            device=self.trainer.global_rank,
+            devices=self.trainer.world_size,
+        )
+        return DataLoader(
+            PatchDataset(self._training, self._recipe),
+            batch_sampler=sampler,
+            num_workers=self._workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def val_dataloader(self) -> DataLoader[int]:
+        """Return the numbers of this device's share of the validation cases."""
+        assert self.trainer is not None
+        # Each device takes a case, if there is one: a device without would not take part in the summary of all.
+        first = self.trainer.global_rank % max(self._validation, 1)
+        share = range(first, self._validation, self.trainer.world_size)
+        return DataLoader(list(share), batch_size=None)  # type: ignore[arg-type]
+
+
+def rate_of(recipe: Recipe) -> Callable[[int], float]:
+    """Return the factor on the learning rate as a function of the step, from 0."""
+    schedule = recipe.schedule
+    floor = schedule.floor / recipe.learning_rate
+
+    def factor(step: int) -> float:
+        if schedule.kind == "halving":
+            fallen = max(0.5 ** (step // schedule.halve_every), floor)
+        else:
+            fallen = floor + (1 - floor) * (1 + math.cos(math.pi * min(step / recipe.steps, 1.0))) / 2
+        return fallen * min((step + 1) / (schedule.warm_up + 1), 1.0)
+
+    return factor
+
+
+def _fresh(recipe: Recipe) -> nn.Module:
+    """Return the recipe's network with weights drawn from its seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return build(recipe.network, recipe.network_config)

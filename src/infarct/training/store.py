@@ -1,0 +1,114 @@
+"""Reading prepared cases: the index of a folder, and arrays in memory or mapped from disk."""
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from infarct.errors import UnreadableInput
+from infarct.training.cases import INDEX, Prepared, Role
+from infarct.types import LabelArray
+
+MEMORY_GB: Final = 6.0
+"""Cases of one role that take more than this are unpacked once and mapped from disk."""
+READERS: Final = 4
+LABELS: Final = 4
+
+
+@dataclass(frozen=True)
+class CaseIndex:
+    """What lies in a folder of prepared cases: the input setting as data, and the cases."""
+
+    folder: Path
+    setting: Mapping[str, Any]
+    cases: tuple[Prepared, ...]
+
+    def of(self, role: Role) -> tuple[Prepared, ...]:
+        """Return the cases of a role."""
+        return tuple(case for case in self.cases if case.role == role)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredCase:
+    """One prepared case in memory, or mapped.
+
+    ``channels`` float16 (c, z, y, x); ``labels`` uint8 (z, y, x): 0 outside the brain, 1 brain, 2 acute, 3 old infarct;
+    ``counts`` voxels a label value and slice, (4, z).
+    """
+
+    id: str
+    channels: npt.NDArray[np.float16]
+    labels: LabelArray
+    spacing_mm_zyx: tuple[float, float, float]
+    counts: npt.NDArray[np.int64]
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel in ml."""
+        return float(np.prod(self.spacing_mm_zyx)) / 1000
+
+
+def read_index(folder: Path) -> CaseIndex:
+    """Return the index of a folder of prepared cases.
+
+    Raises `UnreadableInput` where there is none, or a case that it lists is missing.
+    """
+    try:
+        data = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        cases = tuple(Prepared(**{**case, "voxels": tuple(case["voxels"])}) for case in data["cases"])
+        setting = dict(data["setting"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UnreadableInput("the folder holds no readable index of prepared cases (cases.json)") from error
+    missing = sum(not (folder / case.file).is_file() for case in cases)
+    if missing:
+        raise UnreadableInput(f"{missing} of {len(cases)} prepared cases are missing in the folder; prepare them again")
+    return CaseIndex(folder, setting, cases)
+
+
+def load_cases(index: CaseIndex, cases: Sequence[Prepared]) -> list[StoredCase]:
+    """Return some of a folder's cases, read in parallel; large ones are mapped from unpacked copies beside them.
+
+    Raises `UnreadableInput` where one is damaged.
+    """
+    channels = 2 if index.setting.get("mirror") else 1
+    bytes_wanted = sum(sum(case.voxels) for case in cases) * (2 * channels + 1)
+    read = partial(_read_case, index.folder, mapped=bytes_wanted > MEMORY_GB * 1e9)
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(read, cases))
+
+
+def _read_case(folder: Path, case: Prepared, *, mapped: bool) -> StoredCase:
+    try:
+        with np.load(folder / case.file) as stored:
+            spacing = tuple(float(step) for step in stored["spacing_mm_zyx"])
+            arrays = _unpacked(folder, case, stored) if mapped else (stored["channels"], stored["labels"])
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+        raise UnreadableInput("a prepared case is damaged; delete it and prepare it again") from error
+    channels, labels = arrays
+    if channels.ndim != 4 or labels.shape != channels.shape[1:] or len(spacing) != 3 or labels.max() >= LABELS:
+        raise UnreadableInput("a prepared case has arrays of the wrong shape; delete it and prepare it again")
+    counts = np.stack([np.bincount(plane.ravel(), minlength=LABELS) for plane in labels], axis=1)
+    return StoredCase(case.id, channels, labels, (spacing[0], spacing[1], spacing[2]), counts)
+
+
+def _unpacked(folder: Path, case: Prepared, stored: Mapping[str, Any]) -> tuple[npt.NDArray[np.float16], LabelArray]:
+    """Return channels and labels mapped from files beside the case, made where they are missing."""
+    place = folder / "unpacked"
+    place.mkdir(exist_ok=True)
+    mapped = []
+    for part in ("channels", "labels"):
+        path = place / f"{Path(case.file).stem}-{part}.npy"
+        if not path.exists() or path.stat().st_mtime < (folder / case.file).stat().st_mtime:
+            working = path.with_suffix(".part")
+            with working.open("wb") as file:
+                np.save(file, stored[part])
+            working.replace(path)
+        mapped.append(np.load(path, mmap_mode="r"))
+    return mapped[0], mapped[1]

@@ -1,0 +1,140 @@
+"""Weight files on the disk, and those shipped with infarct, whose SHA-256 is checked against the manifest."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from infarct.errors import BadRequest
+from infarct.weights.card import card_markdown
+from infarct.weights.weight_set import WeightSet, from_bytes, to_bytes
+
+SHIPPED_FOLDER: Final = Path(__file__).parent
+MANIFEST: Final = "manifest.json"
+MAX_FILE_BYTES: Final = 512 * 2**20
+"""No larger file is written or read: a network with twice the channels of the paper's largest fits."""
+MAX_SHIPPED_BYTES: Final = 16 * 2**20
+"""A file in the package is at most this large, so that the package stays small."""
+NAME_PATTERN: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""Names of systems and weights: they become names of files."""
+
+
+@dataclass(frozen=True)
+class ShippedWeights:
+    """An entry of the manifest: ``file`` is relative to it; a ``default`` is used where the user names no weights."""
+
+    name: str
+    system: str
+    file: str
+    sha256: str
+    default: bool
+
+
+def save_weights(weights: WeightSet, path: Path) -> Path:
+    """Write ``weights`` to ``path``, whole or not at all, and return it; equal weights give equal bytes.
+
+    Raises `BadRequest` where they take more than 512 MiB or the disk refuses them.
+    """
+    return _write_whole(path, _checked(to_bytes(weights), MAX_FILE_BYTES))
+
+
+def load_weights(source: str | Path, *, folder: Path = SHIPPED_FOLDER) -> WeightSet:
+    """Return the shipped weights of a name, or those in a file of the user's.
+
+    A text that names shipped weights means those, whatever files are there; nothing in a file is ever executed.
+
+    Raises `BadRequest` where there is no such name and no such file, where a file is not one of ours, damaged or
+    too large, or where a shipped one is not what the manifest says.
+    """
+    for entry in shipped(folder=folder):
+        if entry.name == source:
+            return _load_shipped(entry, folder)
+    path = Path(source)
+    if not path.is_file():
+        names = ", ".join(entry.name for entry in shipped(folder=folder)) or "none"
+        raise BadRequest(f"there is no such weight file, and no shipped weights of that name; shipped are: {names}")
+    return from_bytes(_read(path))
+
+
+def shipped(system: str | None = None, *, folder: Path = SHIPPED_FOLDER) -> tuple[ShippedWeights, ...]:
+    """Return what the manifest lists, for one ``system`` or for all, by name.
+
+    Raises `BadRequest` where the manifest cannot be read: the installation is damaged.
+    """
+    try:
+        listed: Mapping[str, Mapping[str, Any]] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        entries = [ShippedWeights(name=name, **fields) for name, fields in sorted(listed.items())]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise BadRequest("the list of shipped weights cannot be read; install infarct again") from error
+    return tuple(entry for entry in entries if system in (None, entry.system))
+
+
+def ship(weights: WeightSet, *, default: bool, folder: Path = SHIPPED_FOLDER) -> Path:
+    """Put ``weights`` and their model card among the shipped ones, under their system; return the weight file.
+
+    Raises `BadRequest` where their system or name cannot name a file, where they take more than 16 MiB, or where the
+    disk refuses them.
+    """
+    for text in (weights.system, weights.name):
+        if not NAME_PATTERN.fullmatch(text):
+            raise BadRequest(f"shipped weights are named in lower case with hyphens, not {text[:40]!r}")
+    entries = {entry.name: entry for entry in shipped(folder=folder)}
+    file = f"{weights.system}/{weights.name}.safetensors"
+    content = _checked(to_bytes(weights), MAX_SHIPPED_BYTES)
+    path = _write_whole(folder / file, content)
+    digest = hashlib.sha256(content).hexdigest()
+    entries[weights.name] = ShippedWeights(weights.name, weights.system, file, digest, default)
+    _write_whole(path.with_suffix(".md"), card_markdown(weights, size_bytes=len(content)).encode())
+    _write_whole(folder / MANIFEST, _manifest_text(entries).encode())
+    return path
+
+
+def _manifest_text(entries: Mapping[str, ShippedWeights]) -> str:
+    listed = {name: asdict(entry) for name, entry in sorted(entries.items())}
+    for fields in listed.values():
+        del fields["name"]
+    return json.dumps(listed, indent=2) + "\n"
+
+
+def _load_shipped(entry: ShippedWeights, folder: Path) -> WeightSet:
+    content = _read(folder / entry.file)
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise BadRequest(f"the shipped weights {entry.name} are not the published ones; install infarct again")
+    return from_bytes(content)
+
+
+def _read(path: Path) -> bytes:
+    """Return the bytes of ``path``, if they are no more than a weight file may have."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise BadRequest(f"the weight file cannot be read ({error.strerror})") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise BadRequest(f"the file is larger than the {MAX_FILE_BYTES >> 20} MiB that a weight file holds")
+    return content
+
+
+def _checked(content: bytes, limit_bytes: int) -> bytes:
+    if len(content) > limit_bytes:
+        raise BadRequest(f"the weights take {len(content) / 2**20:.1f} MiB; {limit_bytes >> 20} MiB is the limit")
+    return content
+
+
+def _write_whole(path: Path, content: bytes) -> Path:
+    """Write a file beside ``path`` and give it its name: a run that fails leaves what was there."""
+    working = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            working.write_bytes(content)
+            working.replace(path)
+        finally:
+            working.unlink(missing_ok=True)
+    except OSError as error:
+        raise BadRequest(f"the weights could not be written ({error.strerror})") from error
+    return path

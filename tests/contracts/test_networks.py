@@ -1,0 +1,54 @@
+"""What holds for every registered network: shape, gradients, size, and that it converts to OpenVINO."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from infarct.networks import NETWORKS, build
+from infarct.runtime import make_engine
+from infarct.weights import WeightSet
+
+PARAMETERS = {"se_res_unet": 6_007_953}
+"""Of each network with its published configuration."""
+SHAPE = (1, 1, 32, 32, 32)
+
+
+def test_every_network_is_pinned() -> None:
+    assert PARAMETERS.keys() == NETWORKS.keys()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_parameter_count(name: str) -> None:
+    assert sum(parameter.numel() for parameter in build(name, {}).parameters()) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_forward_and_backward(name: str) -> None:
+    """The output is finite and has a voxel for each of the input; every parameter gets a gradient."""
+    torch.manual_seed(0)
+    network = build(name, {})
+    output = network(torch.rand(SHAPE))
+    assert output.shape == SHAPE
+    assert torch.isfinite(output).all()
+    output.square().mean().backward()
+    for key, parameter in network.named_parameters():
+        assert parameter.grad is not None, key
+        assert torch.isfinite(parameter.grad).all(), key
+        assert parameter.grad.abs().max() > 0, key
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_export_agrees(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    network = build(name, {})
+    tensors = {key: values.numpy() for key, values in network.state_dict().items()}
+    weights = WeightSet("contract", name, name, {}, {}, tensors, {})
+    batch = np.random.default_rng(0).random(SHAPE, dtype=np.float32)
+    engines = [
+        make_engine(weights, device="cpu", engine=engine, threads=1, cache=tmp_path) for engine in ("torch", "openvino")
+    ]
+    expected, answer = (engine.run(batch) for engine in engines)
+    np.testing.assert_allclose(answer, expected, atol=1e-3)
+    assert expected.std() > 1e-2

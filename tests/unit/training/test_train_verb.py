@@ -1,0 +1,102 @@
+"""The verb: from prepared cases to a weight file, and what it refuses."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import typer
+from prepared_blobs import tiny_recipe, write_blobs
+from typer.testing import CliRunner
+
+from infarct.cli.train import PresetChoice, SystemChoice, train
+from infarct.errors import BadRequest, Refusal
+from infarct.preprocess.segment_input import InputSetting
+from infarct.training import recipe as recipes
+from infarct.training.cases import PhantomPlan
+from infarct.weights import load_weights
+
+app = typer.Typer()
+app.command()(train)
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the smoke recipe one of milliseconds, and let torch calibrate it: a conversion takes seconds."""
+    monkeypatch.setitem(recipes.PRESETS, "smoke", tiny_recipe())
+    monkeypatch.setattr("infarct.runtime.engine.find_spec", lambda _: None)
+
+
+def run(*words: str | Path) -> str:
+    """Return what the verb prints on stdout. Raises what it raises."""
+    given = ["segment", "--preset", "smoke", "--accelerator", "cpu", "--devices", "1", "--quiet", *map(str, words)]
+    done = CliRunner().invoke(app, given, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_trains_on_cases_that_are_there_and_goes_on(tmp_path: Path) -> None:
+    cases = write_blobs(tmp_path / "cases")
+    printed = run("-o", tmp_path / "out", "--cases", cases, "--steps", "3", "--seed", "5")
+    assert printed.split() == [str(tmp_path / "out" / "weights.safetensors")]
+    weights = load_weights(tmp_path / "out" / "weights.safetensors")
+    assert (weights.system, weights.name) == ("segment", "segment-smoke")
+    assert (weights.card["recipe"]["steps"], weights.card["recipe"]["seed"]) == (3, 5)
+    again = ("-o", tmp_path / "out", "--cases", cases, "--steps", "3", "--seed", "5")
+    with pytest.raises(BadRequest, match="not empty"):
+        run(*again)
+    run(*again, "--resume")
+    with pytest.raises(BadRequest, match="another recipe"):
+        run("-o", tmp_path / "out", "--cases", cases, "--resume")
+
+
+def test_prepares_phantoms_in_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[PhantomPlan, int]] = []
+
+    def prepare(plan: PhantomPlan, folder: Path, *, jobs: int, on_done: Any) -> None:
+        asked.append((plan, jobs))
+        folder.parent.mkdir(parents=True)
+        write_blobs(folder)
+        on_done(4, 4)
+
+    monkeypatch.setattr("infarct.training.cases.prepare_phantom_cases", prepare)
+    run("-o", tmp_path / "out", "--cohort", "phantom", "--steps", "2", "--jobs", "3")
+    assert asked == [(tiny_recipe().phantoms, 3)]
+    assert (tmp_path / "out" / "weights.safetensors").exists()
+
+
+def test_prepares_a_cohort_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(cases: Any, folder: Path, setting: InputSetting, *, jobs: int, on_done: Any) -> tuple[Path, int]:
+        assert (cases, setting, jobs) == (("a", "b"), tiny_recipe().phantoms.setting, 1)
+        folder.parent.mkdir(parents=True)
+        on_done(4, 4)
+        return write_blobs(folder), 1
+
+    monkeypatch.setattr("infarct.cohorts.detect.open_cohort", lambda _: SimpleNamespace(cases=("a", "b")))
+    monkeypatch.setattr("infarct.training.cohort_cases.prepare_cohort_cases", prepare)
+    run("-o", tmp_path / "out", "--cohort", tmp_path / "data", "--steps", "2")
+    assert (tmp_path / "out" / "weights.safetensors").exists()
+
+
+def test_refuses_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match="what to train on"):
+        run("-o", tmp_path / "out")
+    with pytest.raises(Refusal):
+        run("-o", tmp_path / "out", "--cohort", tmp_path)
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "file").touch()
+    with pytest.raises(BadRequest, match="not empty"):
+        run("-o", tmp_path / "used", "--cohort", "phantom")
+    assert not (tmp_path / "out").exists()
+
+
+def test_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infarct.cli.train.find_spec", lambda _: None)
+    with pytest.raises(BadRequest, match=r"infarct\[train\]"):
+        run("-o", tmp_path / "out", "--cohort", "phantom")
+
+
+def test_the_verb_knows_the_recipes() -> None:
+    """It repeats their names, so that its help needs no torch."""
+    assert [choice.value for choice in PresetChoice] == list(recipes.PRESETS)
+    assert [choice.value for choice in SystemChoice] == ["segment"]
