@@ -4,8 +4,9 @@ Rendering a phantom and bringing it to the grid takes seconds; a training step t
 in parallel, and training reads them. A folder can be continued: what is there is not made again.
 """
 
+import io
 import json
-import tempfile
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
@@ -31,6 +32,7 @@ OUTSIDE, BRAIN, ACUTE, OLD = 0, 1, 2, 3
 LAYOUT: Final = 1
 """Raised when prepared files change in meaning."""
 INDEX: Final = "cases.json"
+CLAIM: Final = "prepared.json"
 Role = Literal["train", "validation"]
 
 THIN_MM: Final = 3.0
@@ -120,15 +122,15 @@ def labels_on(
 
 def save_case(path: Path, prepared: SegmentInput, labels: LabelArray, about: dict[str, Any]) -> None:
     """Write one prepared case: channels as float16, labels, spacing and what it is; whole or not at all."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".case-", delete=False) as file:
-        np.savez_compressed(
-            file,
-            channels=prepared.channels.astype(np.float16),
-            labels=labels,
-            spacing_mm_zyx=np.array(prepared.geometry.spacing_mm_zyx, dtype=np.float32),
-            about=json.dumps(about),
-        )
-    Path(file.name).replace(path)
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        channels=prepared.channels.astype(np.float16),
+        labels=labels,
+        spacing_mm_zyx=np.array(prepared.geometry.spacing_mm_zyx, dtype=np.float32),
+        about=json.dumps(about),
+    )
+    _write_whole(path, content.getvalue())
 
 
 @dataclass(frozen=True)
@@ -158,12 +160,19 @@ def claim(folder: Path, how: dict[str, Any]) -> None:
 
     Raises `BadRequest` where they were not.
     """
-    path = folder / "prepared.json"
+    path = folder / CLAIM
     text = json.dumps({"layout": LAYOUT, **how}, sort_keys=True)
     if not path.exists():
         _write_whole(path, text.encode())
     elif path.read_text() != text:
         raise BadRequest("the folder holds cases that were prepared in another way; give a new one")
+
+
+def kind_of(folder: Path) -> str:
+    """Return what the prepared cases of a folder are, in words: phantoms or scans of a user's cohort."""
+    path = folder / CLAIM
+    how = json.loads(path.read_text()) if path.exists() else {}
+    return "scans of the user's cohort" if how.get("cohort") else "phantoms" if "thin_share" in how else "cases"
 
 
 def _prepare(order: _Order, *, plan: PhantomPlan, folder: Path) -> None:
@@ -235,6 +244,6 @@ def _listed(folder: Path, order: _Order) -> Prepared:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".case-", delete=False) as file:
-        file.write(content)
-    Path(file.name).replace(path)
+    working = path.with_name(f".{path.name}.{os.getpid()}")
+    working.write_bytes(content)
+    working.replace(path)

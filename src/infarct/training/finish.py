@@ -11,6 +11,7 @@ from infarct.errors import BadRequest
 from infarct.runtime import Engine, make_engine
 from infarct.runtime.engine import DeviceChoice
 from infarct.training.calibrate import OperatingPoint, Predicted, acute_outcomes, calibrate
+from infarct.training.cases import kind_of
 from infarct.training.export import export_checkpoint
 from infarct.training.fit import BEST, LAST
 from infarct.training.recipe import Recipe, recipe_of
@@ -43,7 +44,7 @@ def finish(
     recipe = recipe_of(weights.card[TOLD])
     engine = make_engine(weights, device=device, threads=torch.get_num_threads())  # as many as training used
     predicted = predictions(engine, validation, recipe=recipe)
-    point = calibrate(predicted, calibrated_on=f"{len(predicted)} validation cases of the training")
+    point = calibrate(predicted, calibrated_on=f"{len(predicted)} {kind_of(cases)}")
     metrics = {**weights.card["metrics"], "validation_after_calibration": summary(predicted, point)}
     return export_checkpoint(checkpoint, name=name, system=system, point=point, card={"metrics": metrics})
 

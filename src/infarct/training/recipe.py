@@ -248,7 +248,7 @@ CPU_RECIPE: Final = replace(
     network_config=_everyday_network(16),
     patch_zyx=(24, 80, 64),
     batch=2,
-    steps=6_000,
+    steps=5_000,
     schedule=Schedule("cosine", floor=1e-6, warm_up=100),
     validation_cases=24,
     checkpoint_every=200,

@@ -80,7 +80,7 @@ def test_finish_calibrates_the_best_checkpoint_on_validation_cases(
     best = export_checkpoint(trained / BEST, name="tiny")
     for name, tensor in best.tensors.items():
         np.testing.assert_array_equal(weights.tensors[name], tensor)
-    assert weights.settings["calibrated_on"] == "2 validation cases of the training"
+    assert weights.settings["calibrated_on"] == "2 cases"
     assert weights.settings["temperature"] != best.settings["temperature"]
     told = weights.card["metrics"]["validation_after_calibration"]
     assert (told["cases_with_acute"], told["cases_without_acute"]) == (1, 1)
