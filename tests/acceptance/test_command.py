@@ -173,10 +173,33 @@ def test_an_output_that_cannot_be_is_refused(command: Command, series: Path, tmp
     [["analyze"], ["analyze", "x"], ["nonsense"], ["analyze", "x", "-o", "y", "--onset-hours", "-1"],
      ["analyze", "x", "-o", "y", "--onset-hours", "inf"],
      ["analyze", "x", "-o", "y", "--symptomatic-side", "middle"],
+     ["analyze", "x", "-o", "y", "--systems", "magic"],
+     ["analyze", "x", "-o", "y", "--systems", "none", "--weights", "w.safetensors"],
+     ["analyze", "x", "-o", "y", "--precision", "fp8"],
+     ["train", "segment", "-o", "y"], ["train", "magic", "-o", "y"],
+     ["evaluate", "segment", "--cohort", "phantom:acute", "-o", "y"],
+     ["cohort", "check", "no such folder"], ["models", "magic"],
      ["analyze", "x", "-o", "y", "--onset-hours", "1", "--last-known-well-hours", "2"]],
 )  # fmt: skip
 def test_bad_usage_exits_with_2(command: Command, arguments: list[str]) -> None:
     assert command(*arguments).code == 2
+
+
+def test_weights_that_are_none_are_refused(command: Command, series: Path, tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(b"nonsense")
+    result = command(
+        "analyze", series, "-o", tmp_path / "out", "--weights", tmp_path / "w.safetensors", "--systems", "segment"
+    )
+    assert refused(result, tmp_path)
+
+
+def test_without_systems_the_baseline_answers(command: Command, series: Path, tmp_path: Path) -> None:
+    result = command("analyze", series, "-o", tmp_path / "out", "--systems", "none", "--quiet")
+    assert result.code == 0
+    findings = Findings.model_validate_json((tmp_path / "out" / "findings.json").read_text())
+    assert findings.infarct is not None
+    assert findings.infarct.method == "asymmetry"
+    assert findings.provenance.weights == ()
 
 
 def test_version_and_schema(command: Command) -> None:

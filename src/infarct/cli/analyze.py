@@ -16,6 +16,7 @@ from infarct.cli.models_in_use import (
     PrecisionOption,
     SystemsOption,
     WeightsOption,
+    check_systems,
     load_models,
 )
 from infarct.cli.output import Steps, check_output, set_up_log, step_bar, write_results
@@ -70,6 +71,7 @@ def analyze(
         raise BadRequest("give --onset-hours or --last-known-well-hours, not both")
     if any(hours is not None and not math.isfinite(hours) for hours in (onset_hours, last_known_well_hours)):
         raise BadRequest("hours must be a number")
+    check_systems(systems, weights)
     check_output(output, source=source)
     request = Request(
         onset_hours=onset_hours,
@@ -77,10 +79,10 @@ def analyze(
         symptomatic_side=symptomatic_side.value if symptomatic_side else None,
     )
     with step_bar(len(STEPS) + 3, quiet=quiet) as steps:
-        steps.begin("loading")
-        models = load_models(systems, weights=weights, device=device, precision=precision)
         steps.begin("reading")
         scan = read_scan(source, series_uid=series)
+        steps.begin("loading")
+        models = load_models(systems, weights=weights, device=device, precision=precision)
         report, findings = analyze_and_write(scan, request, output, steps=steps, models=models)
     show(report, findings, as_json=as_json)
 

@@ -44,6 +44,21 @@ PrecisionOption = Annotated[PrecisionChoice, typer.Option("--precision", help="H
 ALL_SYSTEMS = ",".join(SYSTEM_CHOICES)
 
 
+def check_systems(systems: str, weights: Path | None) -> tuple[str, ...]:
+    """Return the systems that a comma-separated text names, none for "none".
+
+    Raises `BadRequest` for any other word, and for weights of a system that is left out.
+    """
+    words = [word.strip() for word in systems.split(",") if word.strip()]
+    for word in words:
+        if word not in (*SYSTEM_CHOICES, "none"):
+            raise BadRequest(f"--systems takes {', '.join(SYSTEM_CHOICES)} or none, not {word[:40]!r}")
+    wanted = tuple(name for name in SYSTEM_CHOICES if name in words)
+    if weights is not None and "segment" not in wanted:
+        raise BadRequest("--weights is for the segmentation, which --systems leaves out")
+    return wanted
+
+
 def load_models(
     systems: str = ALL_SYSTEMS,
     *,
@@ -52,12 +67,7 @@ def load_models(
     precision: PrecisionChoice = PrecisionChoice.fp32,
 ) -> "Models":
     """Return the models that were asked for. Raises `BadRequest` for an unknown system or weights that do not load."""
-    wanted = [word.strip() for word in systems.split(",") if word.strip()]
-    for word in wanted:
-        if word not in (*SYSTEM_CHOICES, "none"):
-            raise BadRequest(f"--systems takes {', '.join(SYSTEM_CHOICES)} or none, not {word[:40]!r}")
-    if weights is not None and "segment" not in wanted:
-        raise BadRequest("--weights is for the segmentation, which --systems leaves out")
+    wanted = check_systems(systems, weights)
     from infarct.pipeline import Models
     from infarct.systems.segment import load_segmenter
 
