@@ -41,7 +41,7 @@ from infarct.preprocess.quality import (
     unique_flags,
 )
 from infarct.systems.asymmetry import AsymmetryConfig, AsymmetryResult, compare_sides
-from infarct.systems.segment import Segmenter, SegmentResult, segment
+from infarct.systems.segment import Drawn, Segmenter, SegmentResult, drawn_on, segment
 from infarct.types import BoolArray, Flag, Float32Array
 from infarct.volume import Geometry, Scan, resample, resample_labels, resample_mask, volume_ml
 
@@ -232,15 +232,17 @@ def _maps(
 
     regions = resample_labels(head.aspects_regions, head.geometry, scan.geometry)
     ganglionic, supraganglionic = key_slices(regions, scan.geometry)
+    if isinstance(lesions, AsymmetryResult):
+        drawn: Drawn | None = Drawn(None, masked(lesions.infarct_mask), masked(lesions.old_infarct_mask))
+    else:
+        drawn = drawn_on(scan.geometry, lesions, head) if lesions else None
     return Maps(
         brain_mask=masked(head.brain),
         aspects_regions=regions,
         side_difference_hu=resample(sides.side_difference_hu, head.geometry, scan.geometry, fill=0.0),
-        infarct=masked(lesions.infarct_mask) if lesions else None,
-        infarct_probability=resample(lesions.probability, head.geometry, scan.geometry, fill=0.0)
-        if isinstance(lesions, SegmentResult)
-        else None,
-        old_infarct=masked(lesions.old_infarct_mask) if lesions else None,
+        infarct=drawn.infarct if drawn else None,
+        infarct_probability=drawn.probability if drawn else None,
+        old_infarct=drawn.old_infarct if drawn else None,
         hemorrhage=masked(blood),
         ganglionic_slice=ganglionic,
         supraganglionic_slice=supraganglionic,

@@ -21,8 +21,8 @@ from infarct.phantom import Preset, Split
 from infarct.phantom.presets import FROZEN_SPLITS, TEST_SIZES
 from infarct.pipeline import prepare_head
 from infarct.runtime.engine import DeviceChoice, PrecisionChoice
-from infarct.systems.segment import Segmenter, load_segmenter, segment
-from infarct.volume import Scan, resample, resample_mask
+from infarct.systems.segment import Segmenter, drawn_on, load_segmenter, segment
+from infarct.volume import Scan, resample_mask
 
 PHANTOM: Final = "phantom:"
 
@@ -155,11 +155,11 @@ def predict_scan(scan: Scan, segmenter: Segmenter) -> Prediction:
     begin = time.perf_counter()
     head = prepare_head(scan)
     result = segment(scan, head, segmenter)
-    old = resample_mask(result.old_infarct_mask, head.geometry, scan.geometry)
+    drawn = drawn_on(scan.geometry, result, head)
     return Prediction(
-        acute=resample_mask(result.infarct_mask, head.geometry, scan.geometry),
-        old=None if result.old_infarct is None else old,
-        probability=resample(result.probability, head.geometry, scan.geometry, fill=0.0).clip(0, 1),
+        acute=drawn.infarct,
+        old=None if result.old_infarct is None else drawn.old_infarct,
+        probability=drawn.probability,
         brain=resample_mask(head.brain, head.geometry, scan.geometry),
         seconds=time.perf_counter() - begin,
     )

@@ -6,7 +6,7 @@ midsagittal plane, the skull left in, and the mirror image as a second channel, 
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 from scipy import ndimage
@@ -40,6 +40,10 @@ class InputSetting:
     strip: bool
     normalisation: Normalisation
     margin_mm: float = 12.0
+
+    def __post_init__(self) -> None:
+        if self.normalisation not in get_args(Normalisation):
+            raise ValueError("unknown normalisation")
 
     @property
     def channels(self) -> int:

@@ -253,7 +253,7 @@ def _clusters(head: Head, difference: Float32Array, config: AsymmetryConfig) -> 
     smallest = config.cluster_min_ml / head.geometry.slice_voxel_ml[0]
     dark = inner & (difference <= -config.cluster_hu)
     cores = at_least(dark & (broad <= -max(config.cluster_hu, config.noise_ratio * noise_hu)), smallest)
-    return pieces(ndimage.binary_propagation(cores, mask=dark))
+    return list(pieces(ndimage.binary_propagation(cores, mask=dark)))
 
 
 def _staged(

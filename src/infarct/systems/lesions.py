@@ -1,6 +1,6 @@
 """Lesions described: what every system says of a connected piece of abnormal brain."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
 import numpy as np
@@ -49,11 +49,12 @@ def side_of(lesions: Sequence[Lesion]) -> Literal["left", "right", "both", "none
     return "right" if left_share <= 1 - ONE_SIDED_SHARE else "both"
 
 
-def pieces(mask: BoolArray) -> list[BoolArray]:
-    """Return the connected pieces (over faces) of ``mask`` (bool, (z, y, x)), largest first."""
+def pieces(mask: BoolArray) -> Iterator[BoolArray]:
+    """Yield the connected pieces (over faces) of ``mask`` (bool, (z, y, x)), largest first, one at a time."""
     components, count = ndimage.label(mask)
     voxels = np.bincount(components.ravel(), minlength=count + 1)[1:]
-    return [components == index + 1 for index in np.argsort(-voxels, kind="stable")]
+    for index in np.argsort(-voxels, kind="stable"):
+        yield components == index + 1
 
 
 def at_least(mask: BoolArray, smallest: float) -> BoolArray:

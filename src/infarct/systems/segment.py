@@ -4,13 +4,13 @@ Old infarcts have an output of their own and never count as acute. Source: the s
 second output and the mirrored channel are ours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from scipy import special
+from scipy import ndimage, special
 
 from infarct.errors import BadRequest
 from infarct.findings import Infarct, OldInfarct, Stage
@@ -20,7 +20,7 @@ from infarct.runtime import Engine, PrecisionChoice, make_engine, predict_tiled
 from infarct.runtime.engine import DeviceChoice, EngineName
 from infarct.systems.lesions import at_least, describe, pieces, side_of
 from infarct.types import BoolArray, Float32Array
-from infarct.volume import Geometry, Scan, resample, resample_mask
+from infarct.volume import Geometry, Scan, resample, resample_labels, resample_mask
 from infarct.weights import WeightSet, load_weights, shipped
 
 METHOD: Final = "se_res_unet"
@@ -57,13 +57,17 @@ class Segmenter:
 
 @dataclass(frozen=True, eq=False)
 class SegmentResult:
-    """Findings with their maps, (z, y, x) on the head's working grid; ``old_infarct`` is None without that output."""
+    """Findings with their masks, bool (z, y, x) on the head's working grid, and the probabilities they come from.
+
+    ``old_infarct`` is None where the network does not know old infarcts.
+    """
 
     infarct: Infarct
     old_infarct: OldInfarct | None
-    probability: Float32Array
     infarct_mask: BoolArray
     old_infarct_mask: BoolArray
+    maps: "SegmentMaps"
+    config: SegmentConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +76,15 @@ class SegmentMaps:
 
     probabilities: Float32Array
     geometry: Geometry
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """An answer on another grid: probability of acute infarct (float32), where there is one, and masks (bool)."""
+
+    probability: Float32Array | None
+    infarct: BoolArray
+    old_infarct: BoolArray
 
 
 def load_segmenter(
@@ -95,7 +108,7 @@ def load_segmenter(
     return Segmenter(
         loaded,
         make_engine(loaded, device=device, precision=precision, engine=engine, cache=cache, threads=threads),
-        config_of(loaded.settings),
+        config_of(loaded.settings, outputs=int(loaded.network_config.get("out_channels", 1))),
     )
 
 
@@ -107,8 +120,11 @@ def default_weights() -> str:
     raise BadRequest("no weights for the segmentation are shipped; give your own with --weights")
 
 
-def config_of(settings: Mapping[str, Any]) -> SegmentConfig:
-    """Return the settings that are stored with weights. Raises `BadRequest` where they are not complete."""
+def config_of(settings: Mapping[str, Any], *, outputs: int) -> SegmentConfig:
+    """Return the settings that are stored with the weights of a network with so many ``outputs``.
+
+    Raises `BadRequest` where they are not complete, or do not fit.
+    """
     try:
         stored = dict(settings["input"])
         spacing = stored.pop("spacing_mm_zyx")
@@ -116,13 +132,19 @@ def config_of(settings: Mapping[str, Any]) -> SegmentConfig:
         return SegmentConfig(
             input=InputSetting(spacing_mm_zyx=tuple(spacing) if spacing else None, **stored),
             tile_zyx=(z, y, x),
-            temperature=tuple(float(value) for value in settings["temperature"]),
-            threshold=tuple(float(value) for value in settings["threshold"]),
+            temperature=_for_outputs(settings["temperature"], outputs),
+            threshold=_for_outputs(settings["threshold"], outputs),
             minimum_ml=float(settings["minimum_ml"]),
             calibrated_on=str(settings["calibrated_on"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadRequest(f"the weights lack a setting or hold a wrong one ({error})") from error
+
+
+def _for_outputs(values: Sequence[float], outputs: int) -> tuple[float, ...]:
+    if len(values) != outputs or not all(0 < value < np.inf for value in values):
+        raise ValueError("one number above 0 is needed for each output")
+    return tuple(float(value) for value in values)
 
 
 def segment(scan: Scan, head: Head, segmenter: Segmenter) -> SegmentResult:
@@ -166,13 +188,35 @@ def on_geometry(maps: SegmentMaps, geometry: Geometry) -> Float32Array:
 
 def masks(probabilities: Float32Array, config: SegmentConfig, voxel_ml: float) -> tuple[BoolArray, BoolArray]:
     """Return where acute and where old infarct is called (bool, (z, y, x)), small pieces dropped; never both."""
+    acute, old = cut(probabilities, config)
+    smallest = config.minimum_ml / voxel_ml
+    return at_least(acute, smallest), at_least(old, smallest)
+
+
+def cut(probabilities: Float32Array, config: SegmentConfig) -> tuple[BoolArray, BoolArray]:
+    """Return where acute and where old infarct reaches its threshold (bool, (z, y, x)); never both."""
     acute = probabilities[0] >= config.threshold[0]
     old = np.zeros_like(acute)
     if len(probabilities) > 1:
         old = (probabilities[1] >= config.threshold[1]) & (probabilities[1] >= probabilities[0])
         acute &= ~old
-    smallest = config.minimum_ml / voxel_ml
-    return at_least(acute, smallest), at_least(old, smallest)
+    return acute, old
+
+
+def drawn_on(geometry: Geometry, result: SegmentResult, head: Head) -> Drawn:
+    """Return the answer on a scan's own ``geometry``.
+
+    Probabilities are carried there and cut, not the masks of the working grid, which would round lesions off twice;
+    what does not touch a lesion of the findings is left out.
+    """
+    carried = on_geometry(result.maps, geometry) * resample_mask(head.brain, head.geometry, geometry)
+    acute, old = cut(carried, result.config)
+    around = np.ones((3, 3, 3), dtype=bool)
+    near = [
+        resample_labels(ndimage.binary_dilation(mask, around).astype(np.uint8), head.geometry, geometry) > 0
+        for mask in (result.infarct_mask, result.old_infarct_mask)
+    ]
+    return Drawn(carried[0], acute & near[0], old & near[1])
 
 
 def interpret(maps: SegmentMaps, head: Head, config: SegmentConfig) -> SegmentResult:
@@ -193,9 +237,10 @@ def interpret(maps: SegmentMaps, head: Head, config: SegmentConfig) -> SegmentRe
         old_infarct=OldInfarct(volume_ml=sum(lesion.volume_ml for lesion in past), lesions=past)
         if len(probabilities) > 1
         else None,
-        probability=probabilities[0],
         infarct_mask=acute,
         old_infarct_mask=old,
+        maps=maps,
+        config=config,
     )
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,7 +51,7 @@ def load_weights(source: str | Path, *, folder: Path = SHIPPED_FOLDER) -> Weight
     too large, or where a shipped one is not what the manifest says.
     """
     for entry in shipped(folder=folder):
-        if entry.name == source:
+        if entry.name == str(source):
             return _load_shipped(entry, folder)
     path = Path(source)
     if not path.is_file():
@@ -87,6 +87,8 @@ def ship(weights: WeightSet, *, default: bool, folder: Path = SHIPPED_FOLDER) ->
     content = _checked(to_bytes(weights), MAX_SHIPPED_BYTES)
     path = _write_whole(folder / file, content)
     digest = hashlib.sha256(content).hexdigest()
+    if default:  # there is one for each system
+        entries = {key: replace(e, default=e.default and e.system != weights.system) for key, e in entries.items()}
     entries[weights.name] = ShippedWeights(weights.name, weights.system, file, digest, default)
     _write_whole(path.with_suffix(".md"), card_markdown(weights, size_bytes=len(content)).encode())
     _write_whole(folder / MANIFEST, _manifest_text(entries).encode())

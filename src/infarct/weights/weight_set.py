@@ -26,8 +26,6 @@ JSON_FIELDS: Final = {
     "settings": dict,
     "card": dict,
 }
-MAX_FILE_BYTES: Final = 16 * 2**20
-"""A file in the package is at most this large, and no larger one is read."""
 LENGTH_BYTES: Final = 8
 """A safetensors file begins with the length of its header, little-endian."""
 

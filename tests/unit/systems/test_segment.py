@@ -1,6 +1,6 @@
 """The segmentation system on an engine whose answers are known: sides, stages, volumes, calibration."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,8 +12,10 @@ from infarct.preprocess.segment_input import EVERYDAY, PAPER
 from infarct.systems.segment import (
     SegmentConfig,
     Segmenter,
+    SegmentMaps,
     calibrated,
     config_of,
+    drawn_on,
     interpret,
     load_segmenter,
     masks,
@@ -120,6 +122,33 @@ def test_a_lesion_that_may_be_old_is_undetermined(patient: PlainPatient, head: H
     assert [lesion.stage for lesion in found.infarct.lesions] == ["undetermined"]
 
 
+def test_the_answer_is_cut_on_the_scans_own_grid(patient: PlainPatient, head: Head) -> None:
+    """Of a network that is right voxel by voxel nothing is lost on the way back, but pieces that are too small."""
+    geometry, truth = patient.scan.geometry, patient.truth.infarct & patient.truth.intracranial
+    probabilities = np.stack([truth, np.zeros_like(truth)]).astype(np.float32)
+    probabilities[0, 3, 4:6, 4:6] = 1.0  # outside the head
+    result = interpret(SegmentMaps(probabilities, geometry), head, CONFIG)
+    drawn = drawn_on(geometry, result, head)
+    overlap = 2 * (drawn.infarct & truth).sum() / (drawn.infarct.sum() + truth.sum())
+    assert overlap > 0.99
+    assert not drawn.infarct[3, 4:6, 4:6].any()
+    assert not drawn.old_infarct.any()
+
+
+def test_settings_that_do_not_fit_the_outputs_are_refused() -> None:
+    stored = {
+        "input": asdict(EVERYDAY),
+        "tile_zyx": [16, 64, 64],
+        "temperature": [1.0],
+        "threshold": [0.5, 0.5],
+        "minimum_ml": 0.5,
+        "calibrated_on": "phantoms",
+    }
+    assert config_of(stored | {"temperature": [1.0, 1.0]}, outputs=2) == CONFIG
+    with pytest.raises(BadRequest, match="each output"):
+        config_of(stored, outputs=2)
+
+
 def test_a_temperature_of_two_halves_the_logit() -> None:
     raw = np.array([[[[0.0, 0.5, 0.9]]]], dtype=np.float32)
     expected = 1 / (1 + np.exp(-np.log(9) / 2))
@@ -128,7 +157,7 @@ def test_a_temperature_of_two_halves_the_logit() -> None:
 
 def test_settings_that_lack_something_are_refused() -> None:
     with pytest.raises(BadRequest, match="lack a setting"):
-        config_of({"tile_zyx": [1, 2, 3]})
+        config_of({"tile_zyx": [1, 2, 3]}, outputs=2)
 
 
 def test_weights_that_do_not_exist_are_refused() -> None:
