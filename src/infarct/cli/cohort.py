@@ -35,11 +35,15 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Say what a data set holds, what is missing, and what is left out and why. Prints the ids of the cases."""
+    """Say what a data set holds, what is missing, and what is left out and why.
+
+    Prints the ids of the cases, and beside each the key that results have for it.
+    """
     from infarct.cohorts.detect import open_cohort
     from infarct.cohorts.examine import examine
 
     found = open_cohort(source)
+    keys = {case.id: case.key for case in found.cases}
     facts: tuple[CaseFacts, ...] = ()
     if not fast:
         total = len(found.cases)
@@ -48,20 +52,22 @@ def check(
         found, facts = examined.cohort, examined.facts
     by_id = {fact.id: fact for fact in facts}
     if as_json:
-        typer.echo(json.dumps(_as_json(found, by_id), indent=2))
+        typer.echo(json.dumps(_as_json(found, by_id, keys), indent=2))
     else:
-        _print(found, by_id)
+        _print(found, by_id, keys)
 
 
-def _as_json(found: "Cohort", facts: "dict[str, CaseFacts]") -> dict[str, Any]:
-    """Return what was found; what the images would say is null with ``--fast``."""
+def _as_json(found: "Cohort", facts: "dict[str, CaseFacts]", keys: dict[str, str]) -> dict[str, Any]:
+    """Return what was found; what the images would say is null with ``--fast``, and keys where there is no case."""
     cases = []
     for case in found.cases:
         fact = facts.get(case.id)
         cases.append(
             {
                 "id": case.id,
+                "key": case.key,
                 "patient": case.patient,
+                "patient_key": case.patient_key,
                 "target": case.target,
                 **{name: getattr(case.clinical, name) for name in CLINICAL},
                 "paired": sorted(case.paired),
@@ -78,7 +84,7 @@ def _as_json(found: "Cohort", facts: "dict[str, CaseFacts]") -> dict[str, Any]:
         "notes": list(found.notes),
         "cases": cases,
         "missing": _missing(found, facts),
-        "left_out": [{"id": left.id, "reason": left.reason} for left in found.left_out],
+        "left_out": [{"id": left.id, "key": keys.get(left.id), "reason": left.reason} for left in found.left_out],
     }
 
 
@@ -88,7 +94,7 @@ def _missing(found: "Cohort", facts: "dict[str, CaseFacts]") -> dict[str, int]:
     return ({"lesion mask": unlabelled} if unlabelled else {}) | found.missing
 
 
-def _print(found: "Cohort", facts: "dict[str, CaseFacts]") -> None:
+def _print(found: "Cohort", facts: "dict[str, CaseFacts]", keys: dict[str, str]) -> None:
     """Print the cases, what is missing and what is left out."""
     from rich.console import Console
     from rich.text import Text
@@ -106,8 +112,8 @@ def _print(found: "Cohort", facts: "dict[str, CaseFacts]") -> None:
             Text(f"Missing: {', '.join(parts)} of {len(found.cases)} cases." if parts else "Nothing is missing.")
         )
     if found.left_out:
-        rows = [(left.id, left.reason) for left in found.left_out]
-        console.print(_table("Left out", ("case", "why"), rows))
+        rows = [(left.id, keys.get(left.id, ""), left.reason) for left in found.left_out]
+        console.print(_table("Left out", ("case", "key", "why"), rows))
 
 
 def _cases_table(found: "Cohort", facts: "dict[str, CaseFacts]") -> "Table":
@@ -119,8 +125,8 @@ def _cases_table(found: "Cohort", facts: "dict[str, CaseFacts]") -> "Table":
             spacing = " x ".join(f"{mm:.3g}" for mm in fact.spacing_mm_zyx)
             grid = f"{fact.slices} of {spacing}"
             seen = (grid, _volume(fact.lesion_ml), _volume(fact.old_ml), ", ".join(fact.flags))
-        rows.append((case.id, case.target, *seen))
-    columns = ("case", "target", "slices, mm", "lesion ml", "old ml", "doubts")
+        rows.append((case.id, case.key, case.target, *seen))
+    columns = ("case", "key", "target", "slices, mm", "lesion ml", "old ml", "doubts")
     return _table("Cases", columns, rows)
 
 
@@ -137,10 +143,10 @@ def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, box=box.SIMPLE, title_justify="left")
-    widest = max(len(row[0]) for row in rows)
+    table = Table(title=title, box=box.SIMPLE, title_justify="left", collapse_padding=True)
+    widest = [min(max(len(row[place]) for row in rows), WIDEST_ID) for place in range(2)]  # of ids and keys
     for place, column in enumerate(columns):
-        table.add_column(column, overflow="fold", min_width=min(widest, WIDEST_ID) if place == 0 else None)
+        table.add_column(column, overflow="fold", min_width=widest[place] if place < len(widest) else None)
     for row in rows:
         table.add_row(*(Text("".join(c if c.isprintable() else "?" for c in cell)) for cell in row))
     return table

@@ -43,6 +43,9 @@ def segment(
     slice_mm: Annotated[
         float | None, typer.Option(min=1.0, max=20.0, help="Average thin slices to this thickness first.")
     ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Only this part of a cohort that is parted, such as CPAISD's test.")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; each takes up to 8 GB with thin slices.")] = 1,
     device: DeviceOption = DeviceChoice.auto,
     precision: PrecisionOption = PrecisionChoice.fp32,
@@ -54,7 +57,7 @@ def segment(
     from infarct.evaluation.segment_cohort import SegmentOrder
 
     chosen = None if weights is None else str(weights)
-    order = SegmentOrder(tuple(cohort), chosen, device.value, precision.value, first, slice_mm)
+    order = SegmentOrder(tuple(cohort), chosen, device.value, precision.value, first, slice_mm, split)
     tables, failures = run_segment(order, output, jobs=jobs, quiet=quiet)
     typer.echo(tables)
     if failures:

@@ -140,7 +140,9 @@ def _prepare_cohort(recipe: "Recipe", source: Path, folder: Path, *, jobs: int, 
         setting = recipe.phantoms.setting
         _, left_out = prepare_cohort_cases(found, folder, setting, jobs=jobs, on_done=_showing(bar))
     if left_out and not quiet:
-        typer.echo(f"{left_out} of {len(found)} cases are left out: no lesion mask, or no brain was found", err=True)
+        typer.echo(f"{sum(left_out.values())} of {len(found)} cases are left out:", err=True)
+        for reason, count in left_out.items():
+            typer.echo(f"  {count}: {reason}", err=True)
 
 
 def _showing(bar: "Steps") -> "Callable[[int, int], None]":

@@ -1,4 +1,4 @@
-"""APIS: paired CT and ADC with the acute lesion drawn by radiologists."""
+"""APIS: paired CT and ADC with the core drawn by radiologists who saw both."""
 
 import re
 from functools import partial
@@ -11,7 +11,7 @@ from infarct.cohorts.masks import load_files
 
 READER: Final = "r1"
 """Whose masks are used; a second reader's files are left aside."""
-NOTES: Final = ("Masks are those of the first reader (r1), who saw the ADC map.",)
+NOTES: Final = ("Masks are those of the first reader (r1), who saw the ADC map: a core, not what the CT alone shows.",)
 _CASE: Final = re.compile(r"(train|test)_\d+")
 
 
@@ -39,7 +39,7 @@ def read(root: Path) -> Cohort:
             Case(
                 id=name,
                 patient=name,
-                target="acute",
+                target="core",
                 loader=partial(load_files, ct, lesion=mask),
                 paired={"adc": adc} if adc else {},
             )

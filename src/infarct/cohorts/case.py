@@ -4,6 +4,7 @@ None always means "nobody looked": a lesion that is None was not labelled, one t
 nothing. Needs numpy and scipy only.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from infarct.anatomy import Side
+from infarct.cohorts.fingerprint import fingerprint
 from infarct.types import BoolArray, LabelArray
 from infarct.volume import Scan
 
@@ -22,6 +24,8 @@ Sex: TypeAlias = Literal["f", "m"]
 Paired: TypeAlias = Literal["regions", "cbf", "dwi", "adc", "followup_ct", "followup_mask"]
 PAIRED: Final[tuple[Paired, ...]] = ("regions", "cbf", "dwi", "adc", "followup_ct", "followup_mask")
 """Files beside the scan: ASPECTS regions on its grid, perfusion, diffusion, and a later CT (file or folder)."""
+KEY_DIGITS: Final = 12
+"""Hexadecimal digits of a key: two of a million cases share one with a chance of 1 in 500."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,9 @@ class Case:
 
     ``id`` tells cases of a cohort apart, ``patient`` says which belong together and must stay in one fold. ``stratum``
     holds names of subgroups. ``paired`` has the files beside the scan that exist. ``lesion_free`` says whether the
-    lesion mask is empty, where that is known without reading it. ``loader`` can be pickled.
+    lesion mask is empty, where that is known without reading it. ``loader`` can be pickled. ``synthetic``: nobody's.
+
+    Results and prepared cases hold `key` and `patient_key`, never ``id`` and ``patient``, which may be a person's.
     """
 
     id: str
@@ -82,6 +88,22 @@ class Case:
     stratum: Mapping[str, str] = field(default_factory=dict)
     paired: Mapping[Paired, Path] = field(default_factory=dict)
     lesion_free: bool | None = None
+    synthetic: bool = False
+
+    @property
+    def key(self) -> str:
+        """What stands for the id in every file that is written: a digest of it, or the id where it is synthetic."""
+        return self.id if self.synthetic else key_of(self.id)
+
+    @property
+    def patient_key(self) -> str:
+        """What stands for the patient, as `key` does for the id."""
+        return self.patient if self.synthetic else key_of(self.patient)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 that changes where the case or a file of it does, looked up anew each time."""
+        return fingerprint(self.loader, self.id, self.patient, self.target, self.clinical.onset_h)
 
     def load(self) -> LabelledScan:
         """Return the scan and its reference, read or rendered anew at each call.
@@ -90,6 +112,11 @@ class Case:
         does not lie on the scan's grid: leave the case out and say why.
         """
         return self.loader()
+
+
+def key_of(text: str) -> str:
+    """Return the first digits of the SHA-256 of an identifier."""
+    return hashlib.sha256(text.encode("utf-8", errors="surrogateescape")).hexdigest()[:KEY_DIGITS]
 
 
 class LeftOut(NamedTuple):

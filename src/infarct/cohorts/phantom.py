@@ -38,6 +38,7 @@ def _case(patient: Patient, device: str) -> Case:
         clinical=clinical,
         stratum=patient.stratum,
         lesion_free=stroke is None,
+        synthetic=True,
     )
 
 

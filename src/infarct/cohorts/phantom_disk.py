@@ -113,6 +113,7 @@ def _made(raw: Path, truth: Path, session: str, record: Mapping[str, Any]) -> Ca
         stratum=dict(record["stratum"]),
         paired=_paired(raw, truth, files, record),
         lesion_free=about["file_volumes_ml"]["infarct"] == 0,
+        synthetic=True,
     )
 
 

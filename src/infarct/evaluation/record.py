@@ -1,13 +1,13 @@
 """Results on disk as they come, one JSON object a line, so that an interrupted evaluation goes on where it stopped.
 
-The first line says what was asked for; a file begun with other settings is not continued. A number that is not defined
-is null.
+The first line says what was asked for; a file begun with other settings is not continued. A line stands over an earlier
+one of the same scan. A number that is not defined is null.
 """
 
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -37,7 +37,10 @@ Outcome: TypeAlias = CaseResult | Failure
 
 
 class Record:
-    """The results in a folder: those that are there, and a place for those to come."""
+    """The results in a folder: those that are there, and a place for those to come.
+
+    Failures of an earlier run are not kept: the scans are tried again.
+    """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         """Open the record in ``folder``, which exists; begin one where there is none.
@@ -48,18 +51,20 @@ class Record:
         self._outcomes: dict[tuple[str, str], Outcome] = {}
         header = {"intended_use": INTENDED_USE, "layout": LAYOUT, "settings": dict(settings)}
         if not self._path.exists():
-            partial = self._path.with_suffix(".partial")
-            partial.write_text(json.dumps(header) + "\n", encoding="utf-8")
-            partial.replace(self._path)
+            self._write([json.dumps(header)])
             return
         try:
             lines = self._whole_lines()
             found = json.loads(lines[0])
-            self._outcomes = {_key(one): one for one in (outcome_of(json.loads(line)) for line in lines[1:])}
+            stored = {_key(one): (one, line) for line in lines[1:] for one in [outcome_of(json.loads(line))]}
         except (IndexError, KeyError, TypeError, ValueError) as error:
             raise BadRequest("the results in the output folder are damaged; give a new folder") from error
         if found != json.loads(json.dumps(header)):
             raise BadRequest("the output folder holds results of another evaluation; give a new folder")
+        answers = {key: pair for key, pair in stored.items() if isinstance(pair[0], CaseResult)}
+        self._outcomes |= {key: one for key, (one, _) in answers.items()}
+        if len(answers) < len(lines) - 1:
+            self._write([lines[0], *(line for _, line in answers.values())])
 
     def add(self, outcome: Outcome) -> None:
         """Append one result; it is on the disk when this returns."""
@@ -71,12 +76,23 @@ class Record:
 
     @property
     def done(self) -> set[tuple[str, str]]:
-        """Group and id of the scans that are there."""
-        return set(self._outcomes)
+        """Group and id of the scans that have an answer."""
+        return {key for key, one in self._outcomes.items() if isinstance(one, CaseResult)}
+
+    def holds(self, group: str, case_id: str, *, fingerprint: str) -> bool:
+        """Return whether the scan has an answer that was given about the same files."""
+        found = self._outcomes.get((group, case_id))
+        return isinstance(found, CaseResult) and found.about.fingerprint == fingerprint
 
     def outcome(self, group: str, case_id: str) -> Outcome:
         """Return the result of one scan. Raises `KeyError` where it is not there."""
         return self._outcomes[group, case_id]
+
+    def _write(self, lines: Sequence[str]) -> None:
+        """Write the file anew, whole or not at all."""
+        partial = self._path.with_suffix(".partial")
+        partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        partial.replace(self._path)
 
     def _whole_lines(self) -> list[str]:
         """Return the complete lines; what an interrupted write left of one more is cut off."""

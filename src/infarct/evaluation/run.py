@@ -1,6 +1,7 @@
 """Many scans one after the other, in several processes if wanted, each result on disk as soon as it is there."""
 
 import multiprocessing
+import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -19,17 +20,21 @@ PICTURES: Final = "cases"
 
 @dataclass(frozen=True)
 class Task:
-    """One scan to evaluate: number ``index`` of cohort number ``cohort``."""
+    """One scan to evaluate: number ``index`` of cohort number ``cohort``.
+
+    ``id`` is its key, ``fingerprint`` says what it is read from.
+    """
 
     group: str
     id: str
     cohort: int
     index: int
+    fingerprint: str
 
     @property
     def picture(self) -> str:
-        """Name of the picture's file; it holds no id."""
-        return f"{self.cohort}-{self.index:04d}.png"
+        """Name of the picture's file."""
+        return f"{self.cohort}-{re.sub(r'[^A-Za-z0-9._-]', '_', self.id)}.png"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +61,12 @@ def evaluate_all(
 ) -> list[Outcome]:
     """Evaluate the scans that ``record`` lacks and return the outcomes of all ``tasks``, in their order.
 
-    Pictures go to ``folder``. ``on_done`` is told how many are there, at the beginning and after each. A scan that the
-    system refuses or fails on becomes a `Failure`. Raises `BadRequest` where a process is stopped or the disk is full;
+    A scan whose files changed since is lacking, and so is one without an answer. Pictures go to ``folder``. ``on_done``
+    is told how many are there, at the beginning and after each. A scan that the system refuses or fails on becomes a
+    `Failure`. Raises `BadRequest` where a process is stopped or the disk is full;
     what is done stays.
     """
-    waiting = [task for task in tasks if (task.group, task.id) not in record.done]
+    waiting = [task for task in tasks if not record.holds(task.group, task.id, fingerprint=task.fingerprint)]
     pictures = folder / PICTURES
     done = len(tasks) - len(waiting)
     try:

@@ -28,7 +28,8 @@ class CaseAbout:
     """What is known of a scan besides its voxels.
 
     ``group`` is the cohort that it counts in, ``target`` what the truth outlines, ``detectability`` the ideal
-    observer's d' where the truth is simulated.
+    observer's d' where the truth is simulated. ``id`` and ``patient`` are keys, which name nobody. ``fingerprint``
+    says what scan and truth were read from.
     """
 
     id: str
@@ -37,6 +38,7 @@ class CaseAbout:
     target: Target = "acute"
     onset_h: float = math.nan
     detectability: float = math.nan
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -39,7 +39,7 @@ class Named:
 class SegmentOrder:
     """What is to be evaluated: ``cohorts`` as given, the first ``first`` scans of each, weights and how they run.
 
-    ``slice_mm`` averages thin slices to that thickness first.
+    ``slice_mm`` averages thin slices to that thickness first; of cohorts that are parted, ``split`` is the part wanted.
     """
 
     cohorts: tuple[str, ...]
@@ -48,6 +48,7 @@ class SegmentOrder:
     precision: PrecisionChoice = "fp32"
     first: int | None = None
     slice_mm: float | None = None
+    split: str | None = None
 
 
 PredictCase = Callable[[Scan], Prediction]
@@ -71,10 +72,21 @@ def _opened(text: str, order: SegmentOrder) -> Named:
         kind = cohort.kind
     if order.slice_mm is not None:
         kind = f"{kind} {order.slice_mm:g} mm"
-    cases = cohort.cases[: order.first]
+    cases = _of_split(cohort.cases, order.split)[: order.first]
     if not cases:
         raise BadRequest("a cohort holds no case that can be evaluated; infarct cohort check says why")
     return Named(name if given else kind, cases)
+
+
+def _of_split(cases: tuple[Case, ...], split: str | None) -> tuple[Case, ...]:
+    if split is None:
+        return cases
+    chosen = tuple(case for case in cases if case.stratum.get("split") == split)
+    if not chosen:
+        known = sorted({case.stratum["split"] for case in cases if "split" in case.stratum})
+        parts = f"its parts are {', '.join(known)}" if known else "it is not parted"
+        raise BadRequest(f"a cohort has no case of the split that --split names; {parts}")
+    return chosen
 
 
 def _phantoms(text: str, first: int | None) -> tuple[Cohort, str]:
@@ -96,7 +108,7 @@ def _phantoms(text: str, first: int | None) -> tuple[Cohort, str]:
 def tasks_of(cohorts: Sequence[Named]) -> tuple[Task, ...]:
     """Return a task for each scan."""
     return tuple(
-        Task(cohort.name, case.id, number, index)
+        Task(cohort.name, case.key, number, index, case.fingerprint)
         for number, cohort in enumerate(cohorts)
         for index, case in enumerate(cohort.cases)
     )
@@ -114,6 +126,7 @@ def settings_of(order: SegmentOrder, cohorts: Sequence[Named], segmenter: Segmen
         "config": asdict(segmenter.config),
         "engine": {name: getattr(engine, name) for name in ("name", "version", "precision", "device")},
         "slice_mm": order.slice_mm,
+        "split": order.split,
         "cohorts": [{"name": one.name, "first_case": _digest(one.cases[0])} for one in cohorts],
         "infarct_version": __version__,
     }
@@ -145,7 +158,10 @@ def segment_work(cohorts: Sequence[Named], segmenter: Segmenter, *, slice_mm: fl
         labelled = case.load()
         if slice_mm is not None:
             labelled = thickened(labelled, slice_mm)
-        return evaluate_labelled(case, labelled, lambda scan: predict_scan(scan, segmenter), group=task.group)
+        found = evaluate_labelled(case, labelled, lambda scan: predict_scan(scan, segmenter), group=task.group)
+        # The task's: taken before the files were read, so that a change meanwhile is seen the next time.
+        about = replace(found.result.about, fingerprint=task.fingerprint)
+        return Evaluated(replace(found.result, about=about), found.picture)
 
     return work
 
@@ -177,8 +193,8 @@ def evaluate_labelled(case: Case, labelled: LabelledScan, predict: PredictCase, 
     truth = Truth(labelled.lesion, labelled.old, brain)
     onset_h = case.clinical.onset_h
     about = CaseAbout(
-        case.id,
-        case.patient,
+        case.key,
+        case.patient_key,
         group,
         case.target,
         onset_h=math.nan if onset_h is None else onset_h,

@@ -7,7 +7,7 @@ in parallel, and training reads them. A folder can be continued: what is there i
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -83,19 +83,38 @@ def prepare_phantom_cases(
 
     Raises `BadRequest` where the folder holds cases prepared in another way.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    claim(folder, {"setting": asdict(plan.setting), "thin_share": plan.thin_share})
+    (index,) = prepare_in_settings(plan, {folder: plan.setting}, jobs=jobs, on_done=on_done)
+    return index
+
+
+def prepare_in_settings(
+    plan: PhantomPlan,
+    places: Mapping[Path, InputSetting],
+    *,
+    jobs: int = 1,
+    on_done: Callable[[int, int], None] = lambda _, __: None,
+) -> tuple[Path, ...]:
+    """Prepare the cases of a plan in several folders, each with a setting of its own, and return their indexes.
+
+    Each patient is rendered once for all folders; the plan's own setting does not count. The rest is as in
+    `prepare_phantom_cases`, and so is each folder.
+    """
+    for folder, setting in places.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        claim(folder, {"setting": asdict(setting), "thin_share": plan.thin_share})
     orders = _orders(plan)
-    waiting = [order for order in orders if not (folder / _file(order)).exists()]
+    waiting = [order for order in orders if not all((folder / _file(order)).exists() for folder in places)]
     done = len(orders) - len(waiting)
     on_done(done, len(orders))
-    work = partial(_prepare, plan=plan, folder=folder)
+    work = partial(_prepare, plan=plan, places=places)
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=prepare_worker) as pool:
         for future in as_completed([pool.submit(work, order) for order in waiting]):
             future.result()
             done += 1
             on_done(done, len(orders))
-    return write_index(folder, plan.setting, [_listed(folder, order) for order in orders])
+    return tuple(
+        write_index(folder, setting, [_listed(folder, order) for order in orders]) for folder, setting in places.items()
+    )
 
 
 def write_index(folder: Path, setting: InputSetting, cases: Sequence[Prepared]) -> Path:
@@ -175,7 +194,8 @@ def kind_of(folder: Path) -> str:
     return "scans of the user's cohort" if how.get("cohort") else "phantoms" if "thin_share" in how else "cases"
 
 
-def _prepare(order: _Order, *, plan: PhantomPlan, folder: Path) -> None:
+def _prepare(order: _Order, *, plan: PhantomPlan, places: Mapping[Path, InputSetting]) -> None:
+    """Render one patient and write it into each of the folders, with the setting of each."""
     patient = _patient(order, plan)
     visit = render_ct(patient)
     scan = visit.scan(patient.name)
@@ -183,15 +203,6 @@ def _prepare(order: _Order, *, plan: PhantomPlan, folder: Path) -> None:
     protocol = visit.protocol
     random = rng(patient.head.seed, "training plane")
     plane = shaken(midplane_of(protocol.pose.matrix()), random)
-    grid, hu, brain = _source(scan.hu, scan.geometry, truth["intracranial"], plan.setting)
-    prepared = make_input(hu, grid, brain=brain, plane=plane, setting=plan.setting)
-    labels = labels_on(
-        prepared.geometry,
-        scan.geometry,
-        brain=prepared.brain,
-        acute=truth.get("infarct"),
-        old=truth["old_infarct"],
-    )
     stroke = patient.stroke
     about = {
         "id": patient.name,
@@ -202,7 +213,17 @@ def _prepare(order: _Order, *, plan: PhantomPlan, folder: Path) -> None:
         "infarct_ml": visit.volumes_ml.get("infarct", 0.0),
         "thickness_mm": protocol.thickness_mm,
     }
-    save_case(folder / _file(order), prepared, labels, about)
+    for folder, setting in places.items():
+        grid, hu, brain = _source(scan.hu, scan.geometry, truth["intracranial"], setting)
+        prepared = make_input(hu, grid, brain=brain, plane=plane, setting=setting)
+        labels = labels_on(
+            prepared.geometry,
+            scan.geometry,
+            brain=prepared.brain,
+            acute=truth.get("infarct"),
+            old=truth["old_infarct"],
+        )
+        save_case(folder / _file(order), prepared, labels, about)
 
 
 def _source(

@@ -16,6 +16,8 @@ from infarct.weights import WeightSet
 
 AVERAGE, NETWORK = "average.module.", "network."
 """How the tensors of the averaged and of the trained network begin in a checkpoint; the averaged ones are taken."""
+PHANTOMS = "phantoms"
+"""The kind of cases, as `kind_of` says it, that a recipe's plan is about."""
 
 
 def export_checkpoint(
@@ -57,6 +59,14 @@ def export_checkpoint(
     )
 
 
+def told_by(checkpoint: Path) -> dict[str, Any]:
+    """Return what a checkpoint tells of its training: recipe, input setting, cases, machine, progress.
+
+    Raises `UnreadableInput` where the file is no such checkpoint.
+    """
+    return dict(_load(checkpoint)[ABOUT])
+
+
 def _load(checkpoint: Path) -> dict[str, Any]:
     """Return the content of a checkpoint, of which nothing is executed."""
     try:
@@ -76,10 +86,12 @@ def _tensors(state: Mapping[str, torch.Tensor]) -> dict[str, npt.NDArray[np.floa
 
 
 def _card(about: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """Return the model card; the recipe's plan of phantoms is in it only where they were trained on."""
     hours = about["seconds"] / 3600
+    on_phantoms = about["data"].get("kind", PHANTOMS) == PHANTOMS
     return {
         "data": about["data"],
-        "recipe": about["recipe"],
+        "recipe": {name: part for name, part in about["recipe"].items() if name != "phantoms" or on_phantoms},
         "training": {
             "steps": about["steps"],
             "of_steps": recipe.steps,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,15 +12,12 @@ from infarct.runtime import Engine, make_engine
 from infarct.runtime.engine import DeviceChoice
 from infarct.training.calibrate import OperatingPoint, Predicted, acute_outcomes, calibrate
 from infarct.training.cases import kind_of
-from infarct.training.export import export_checkpoint
+from infarct.training.export import export_checkpoint, told_by
 from infarct.training.fit import BEST, LAST
 from infarct.training.recipe import Recipe, recipe_of
 from infarct.training.store import StoredCase, load_cases, read_index
 from infarct.training.validation import predict_case
 from infarct.weights import WeightSet
-
-TOLD: Final = "recipe"
-"""Entry of a model card that holds the recipe."""
 
 
 def finish(
@@ -41,7 +38,7 @@ def finish(
     validation = load_cases(index, index.of("validation"))
     if not validation:
         return weights
-    recipe = recipe_of(weights.card[TOLD])
+    recipe = recipe_of(told_by(checkpoint)["recipe"])
     engine = make_engine(weights, device=device, threads=torch.get_num_threads())  # as many as training used
     predicted = predictions(engine, validation, recipe=recipe)
     point = calibrate(predicted, calibrated_on=f"{len(predicted)} {kind_of(cases)}")

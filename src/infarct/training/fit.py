@@ -1,5 +1,6 @@
 """From prepared cases to a checkpoint."""
 
+import hashlib
 import json
 import logging
 import warnings
@@ -21,7 +22,8 @@ import infarct
 from infarct.errors import BadRequest
 from infarct.runtime.allocator import keep_freed_memory
 from infarct.runtime.engine import available_cores
-from infarct.training.cases import ACUTE, OLD, Prepared
+from infarct.training.cases import ACUTE, INDEX, OLD, Prepared, kind_of
+from infarct.training.export import told_by
 from infarct.training.module import CaseFeed, SegmentationModule
 from infarct.training.processor import computes_in_bf16, processor_name
 from infarct.training.progress import ProgressLine
@@ -62,13 +64,14 @@ def fit(recipe: Recipe, cases: Path, output: Path, *, resume: bool = False, mach
     In ``output`` lie then `last.ckpt`, `best.ckpt` (by validation score; none without a validation), `recipe.json` and
     `logs`. ``resume`` goes on from the last checkpoint there, and gives the curve of an uninterrupted training.
 
-    Raises `BadRequest` where the output is in use, or was begun by another recipe, or the cases do not fit the recipe.
+    Raises `BadRequest` where the output is in use, or was begun by another recipe or on other cases, or where the cases
+    do not fit the recipe.
     """
     keep_freed_memory()  # before anything large is allocated
     machine = machine or Machine()
     index = read_index(cases)
     _check_cases(recipe, index)
-    _claim(recipe, output, resume=resume)
+    _claim(recipe, index, output, resume=resume)
     last = output / LAST
     training = index.of("train")
     validation = load_cases(index, _evenly(index.of("validation"), recipe.validation_cases))
@@ -219,13 +222,29 @@ def is_first_process() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
-def _claim(recipe: Recipe, output: Path, *, resume: bool) -> None:
-    """Check the output and write the recipe into it."""
+def _claim(recipe: Recipe, index: CaseIndex, output: Path, *, resume: bool) -> None:
+    """Check the output and write the recipe into it, whole or not at all."""
     check_output(recipe, output, resume=resume)
     if not is_first_process():
         return
+    if resume:
+        _check_same_cases(index, output / LAST)
     output.mkdir(parents=True, exist_ok=True)
-    (output / RECIPE).write_text(json.dumps(recipe.as_data(), indent=2) + "\n", encoding="utf-8")
+    working = output / f".{RECIPE}.part"
+    working.write_text(json.dumps(recipe.as_data(), indent=2) + "\n", encoding="utf-8")
+    working.replace(output / RECIPE)
+
+
+def _check_same_cases(index: CaseIndex, last: Path) -> None:
+    if not last.exists():
+        return
+    before = told_by(last)["data"].get("digest")
+    if before is not None and before != _digest(index):  # checkpoints of older versions do not tell
+        raise BadRequest("the training there is on other cases; resume with the same, or give a new folder")
+
+
+def _digest(index: CaseIndex) -> str:
+    return hashlib.sha256((index.folder / INDEX).read_bytes()).hexdigest()
 
 
 def _evenly(cases: Sequence[Prepared], count: int) -> list[Prepared]:
@@ -241,6 +260,8 @@ def _about(recipe: Recipe, index: CaseIndex, precision: Precision) -> dict[str, 
         "recipe": recipe.as_data(),
         "setting": dict(index.setting),
         "data": {
+            "kind": kind_of(index.folder),
+            "digest": _digest(index),
             "training_cases": len(training),
             "training_cases_with_acute": sum(case.voxels[ACUTE] > 0 for case in training),
             "training_cases_with_old": sum(case.voxels[OLD] > 0 for case in training),

@@ -1,6 +1,7 @@
 """Reading prepared cases: the index of a folder, and arrays in memory or mapped from disk."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ def _unpacked(folder: Path, case: Prepared, stored: Mapping[str, Any]) -> tuple[
     for part in ("channels", "labels"):
         path = place / f"{Path(case.file).stem}-{part}.npy"
         if not path.exists() or path.stat().st_mtime < (folder / case.file).stat().st_mtime:
-            working = path.with_suffix(".part")
+            working = path.with_suffix(f".{os.getpid()}.part")  # each device of a training may unpack
             with working.open("wb") as file:
                 np.save(file, stored[part])
             working.replace(path)

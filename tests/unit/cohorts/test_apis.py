@@ -14,7 +14,7 @@ def test_masks_are_found_in_the_case_or_beside_it(tmp_path: Path, masks_in_case:
     root = find(tmp_path)
     assert root == tmp_path / inner
     (case,) = read(root).cases
-    assert (case.id, case.target, [*case.paired]) == ("train_000", "acute", ["adc"])
+    assert (case.id, case.target, [*case.paired]) == ("train_000", "core", ["adc"])
     np.testing.assert_array_equal(case.load().lesion, lesion())
 
 

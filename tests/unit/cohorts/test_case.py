@@ -1,4 +1,9 @@
+import hashlib
+import os
 import pickle
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,3 +63,61 @@ def test_missing_values_are_counted_and_complete_ones_not_listed() -> None:
 def test_a_case_goes_to_another_process() -> None:
     case = pickle.loads(pickle.dumps(Case("a", "p", "acute", made)))
     assert case.load().lesion.sum() == 180
+
+
+def test_keys_hide_who_it_is_unless_nobody_is() -> None:
+    case = Case("Doe-Jane", "Jane", "acute", made)
+    assert case.key == hashlib.sha256(b"Doe-Jane").hexdigest()[:12]
+    assert case.patient_key == hashlib.sha256(b"Jane").hexdigest()[:12]
+    phantom = replace(case, synthetic=True)
+    assert (phantom.key, phantom.patient_key) == ("Doe-Jane", "Jane")
+
+
+@dataclass(frozen=True)
+class Files:
+    images: tuple[Path, ...]
+    folder: Path
+
+
+def read(files: Files, *, mask: Path | None = None) -> LabelledScan:
+    raise NotImplementedError
+
+
+def read_otherwise(files: Files, *, mask: Path | None = None) -> LabelledScan:
+    raise NotImplementedError
+
+
+def test_a_fingerprint_changes_with_the_case_and_each_of_its_files(tmp_path: Path) -> None:
+    image, mask, slice_ = tmp_path / "image", tmp_path / "mask", tmp_path / "series" / "inner" / "slice"
+    slice_.parent.mkdir(parents=True)
+    for path in (image, mask, slice_):
+        path.write_bytes(b"1")
+    files = Files((image,), tmp_path / "series")
+    case = Case("a", "p", "acute", partial(read, files, mask=mask))
+    seen = [case.fingerprint]
+    assert case.fingerprint == pickle.loads(pickle.dumps(case)).fingerprint == seen[0]
+    others = (
+        replace(case, id="b"),
+        replace(case, patient="q"),
+        replace(case, target="core"),
+        replace(case, clinical=Clinical(onset_h=2.0)),
+        replace(case, loader=partial(read, files)),
+        replace(case, loader=partial(read_otherwise, files, mask=mask)),
+        replace(case, loader=partial(read, replace(files, images=()), mask=mask)),
+    )
+    seen += [other.fingerprint for other in others]
+    for path in (image, mask, slice_):
+        path.write_bytes(b"22")
+        seen.append(case.fingerprint)
+        os.utime(path, ns=(1, 1))
+        seen.append(case.fingerprint)
+        path.unlink()
+        seen.append(case.fingerprint)
+    assert len(set(seen)) == len(seen)
+    (tmp_path / "series" / ".clutter").touch()
+    assert case.fingerprint == seen[-1]
+
+
+def test_a_path_that_is_no_part_of_the_case_changes_nothing(tmp_path: Path) -> None:
+    case = Case("a", "p", "acute", made)
+    assert case.fingerprint == replace(case, paired={"adc": tmp_path}, clinical=Clinical(age=3)).fingerprint

@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from infarct.cli.cohort import CLINICAL, cohort
 from infarct.cohorts import Clinical
+from infarct.cohorts.case import key_of
 from infarct.errors import BadRequest
 from unit.cohorts.tiny_cohorts import apis, lesion, manifest, nifti
 
@@ -41,10 +42,11 @@ def test_tables_say_what_is_found_missing_and_left_out(tmp_path: Path) -> None:
     assert done.exit_code == 0
     text = " ".join(done.stdout.split())
     assert "apis: 2 cases of 2 patients, 1 left out" in text
-    assert "train_000 acute 12 of 5 x 2 x 2 3.6 -" in text
-    assert "train_001 acute 12 of 5 x 2 x 2 0 -" in text
+    keys = {name: key_of(name) for name in ("train_000", "train_001", "train_002")}
+    assert f"train_000 {keys['train_000']} core 12 of 5 x 2 x 2 3.6 -" in text
+    assert f"train_001 {keys['train_001']} core 12 of 5 x 2 x 2 0 -" in text
     assert "onset_h in 2" in text
-    assert "train_002 lesion mask: it has 11 x 72 x 64 voxels" in text
+    assert f"train_002 {keys['train_002']} lesion mask: it has 11 x 72 x 64 voxels" in text
 
 
 def test_json_tells_not_labelled_from_nothing_there(tmp_path: Path) -> None:
@@ -59,7 +61,8 @@ def test_json_tells_not_labelled_from_nothing_there(tmp_path: Path) -> None:
     assert [case["lesion_ml"] for case in told["cases"]] == [pytest.approx(3.6), None, 0.0]
     assert [case["lesion_free"] for case in told["cases"]] == [False, None, True]
     assert told["cases"][0]["age"] == 70.0
-    assert told["left_out"] == [{"id": "d", "reason": "the file in column ct does not exist"}]
+    assert told["cases"][0]["key"] == told["cases"][0]["patient_key"] == key_of("a")
+    assert told["left_out"] == [{"id": "d", "key": None, "reason": "the file in column ct does not exist"}]
     assert told["missing"]["age"] == 2
     assert told["missing"]["lesion mask"] == 1
 

@@ -11,7 +11,8 @@ from typer.testing import CliRunner, Result
 from infarct.cli.evaluate import RESULTS_FILE, evaluate
 from infarct.cohorts import Cohort
 from infarct.errors import BadRequest, StepFailed
-from infarct.evaluation import record, report, segment_cohort
+from infarct.evaluation import gallery, record, report, segment_cohort
+from infarct.evaluation.gallery import caption
 from infarct.evaluation.segment import Prediction
 from infarct.systems.segment import Segmenter
 from infarct.volume import Scan
@@ -55,6 +56,38 @@ def test_it_goes_on_with_more_scans(tmp_path: Path, three_scans: list[int]) -> N
     assert run(tmp_path / "out").exit_code == 0
     assert len(three_scans) == 3
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["strata"][0]["scans"] == 3
+
+
+def test_no_identifier_is_written(tmp_path: Path, three_scans: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither of scans with an answer nor of the one without."""
+
+    def predict(scan: Scan, _: Segmenter) -> Prediction:
+        three_scans.append(0)
+        if len(three_scans) == 2:
+            raise StepFailed("no brain found")
+        return answer(scan)
+
+    cases = tuple(replace(CASE, id=f"Doe-{number}", patient=f"Jane {number}") for number in range(3))
+    monkeypatch.setattr(segment_cohort, "open_cohort", lambda _: Cohort("apis", cases))
+    monkeypatch.setattr(segment_cohort, "predict_scan", predict)
+    captions: list[str] = []
+    monkeypatch.setattr(gallery, "caption", lambda choice: captions.append(caption(choice)) or captions[-1])
+    assert run(tmp_path / "out").exit_code == 3
+    assert len(captions) == 2
+    written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    told = b"".join(path.read_bytes() + str(path.relative_to(tmp_path)).encode() for path in written)
+    for name in ("Doe", "Jane"):
+        assert name.encode() not in told
+        assert name not in str(captions)
+    for case in cases:
+        assert case.key in (tmp_path / "out" / RESULTS_FILE).read_text()
+    assert cases[1].key in (tmp_path / "out" / "metrics.json").read_text()
+
+
+@pytest.mark.usefixtures("three_scans")
+def test_a_part_that_no_cohort_has_is_refused(tmp_path: Path) -> None:
+    assert isinstance(run(tmp_path / "out", "--split", "test").exception, BadRequest)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.usefixtures("three_scans")

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from infarct.findings import INTENDED_USE
 from unit.evaluation.drawn_results import drawn_case
 
 SETTINGS = {"weights": "abc"}
+FINGERPRINT = "as they were"
 
 
 def tasks(count: int) -> list[Task]:
-    return [Task("here", f"here-{index:04d}", 0, index) for index in range(count)]
+    return [Task("here", f"here-{index:04d}", 0, index, FINGERPRINT) for index in range(count)]
 
 
 def picture() -> bytes:
@@ -50,7 +52,8 @@ class Counted:
         self.asked.append(task.index)
         if task.index == 2:
             raise StepFailed("no brain found in the scan")
-        return Evaluated(drawn_case("here", task.index, healthy=0.3), picture())
+        result = drawn_case("here", task.index, healthy=0.3)
+        return Evaluated(replace(result, about=replace(result.about, fingerprint=task.fingerprint)), picture())
 
 
 class Pool:
@@ -79,19 +82,32 @@ def test_results_come_in_the_order_of_the_tasks(tmp_path: Path) -> None:
     ]
     assert outcomes[2] == Failure("here-0002", "here", "no brain found in the scan")
     assert seen == [0, 1, 2, 3, 4, 5]
-    assert {path.name for path in (tmp_path / "cases").iterdir()} == {f"0-000{n}.png" for n in (0, 1, 3, 4)}
+    assert {path.name for path in (tmp_path / "cases").iterdir()} == {f"0-here-000{n}.png" for n in (0, 1, 3, 4)}
 
 
 def test_a_second_run_does_only_what_is_missing(tmp_path: Path) -> None:
     first, second, seen = Counted(), Counted(), []
     evaluate_all(tasks(3), first.begin, Record(tmp_path, SETTINGS), tmp_path)
     outcomes = evaluate_all(tasks(5), second.begin, Record(tmp_path, SETTINGS), tmp_path, on_done=seen.append)
-    assert second.asked == [3, 4]
-    assert seen == [3, 4, 5]
+    assert second.asked == [2, 3, 4]  # what had no answer is tried again
+    assert seen == [2, 3, 4, 5]
     assert len(outcomes) == 5
     third = Counted()
     assert len(evaluate_all(tasks(2), third.begin, Record(tmp_path, SETTINGS), tmp_path)) == 2
     assert third.begun == 0
+
+
+def test_a_scan_whose_files_changed_is_evaluated_again(tmp_path: Path) -> None:
+    evaluate_all(tasks(2), Counted().begin, Record(tmp_path, SETTINGS), tmp_path)
+    changed, again = [tasks(2)[0], replace(tasks(2)[1], fingerprint="corrected")], Counted()
+    outcomes = evaluate_all(changed, again.begin, Record(tmp_path, SETTINGS), tmp_path)
+    assert again.asked == [1]
+    assert isinstance(outcomes[1], CaseResult)
+    assert outcomes[1].about.fingerprint == "corrected"
+
+
+def test_a_pictures_name_stays_in_its_folder() -> None:
+    assert Task("here", "../up/a b", 1, 0, "").picture == "1-.._up_a_b.png"
 
 
 def test_an_interrupted_run_keeps_what_is_done(tmp_path: Path) -> None:
@@ -102,7 +118,7 @@ def test_an_interrupted_run_keeps_what_is_done(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         evaluate_all(tasks(5), lambda: interrupted, Record(tmp_path, SETTINGS), tmp_path)
-    assert len(Record(tmp_path, SETTINGS).done) == 3
+    assert len(Record(tmp_path, SETTINGS).done) == 2
 
 
 def test_several_processes_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,13 +205,14 @@ def test_a_report_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
 def test_a_report_that_fails_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reported(tmp_path, 4)
     before = contents(tmp_path)
+    outcomes = [drawn_case("here", index) for index in range(4)]
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(report, "metrics_of", full)
     with pytest.raises(OSError, match="space"):
-        reported(tmp_path, 4)
+        write_segment_report(outcomes, tasks(4), tmp_path, SETTINGS)
     assert contents(tmp_path) == before
 
 

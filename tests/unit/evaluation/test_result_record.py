@@ -38,13 +38,33 @@ def test_an_evaluation_goes_on_where_it_stopped(tmp_path: Path) -> None:
     first.add(RESULTS[0])
     first.add(Failure("broken", "here", "no brain"))
     again = Record(tmp_path, SETTINGS)
-    assert again.done == {("here", RESULTS[0].about.id), ("here", "broken")}
+    assert first.done == again.done == {("here", RESULTS[0].about.id)}  # a failure is tried again
     again.add(RESULTS[1])
     third = Record(tmp_path, SETTINGS)
     assert repr(third.outcome("here", RESULTS[1].about.id)) == repr(RESULTS[1])
-    assert third.outcome("here", "broken") == Failure("broken", "here", "no brain")
+    with pytest.raises(KeyError):
+        third.outcome("here", "broken")
     header = json.loads((tmp_path / RESULTS_FILE).read_text().splitlines()[0])
     assert header["intended_use"] == INTENDED_USE
+
+
+def test_an_answer_counts_for_the_same_files_only(tmp_path: Path) -> None:
+    old = replace(RESULTS[0], about=replace(RESULTS[0].about, fingerprint="old"))
+    new = replace(RESULTS[0], truth_ml=5.0, about=replace(old.about, fingerprint="new"))
+    name = old.about.id
+    record = Record(tmp_path, SETTINGS)
+    record.add(old)
+    assert record.holds("here", name, fingerprint="old")
+    assert not record.holds("here", name, fingerprint="new")
+    assert not record.holds("there", name, fingerprint="old")
+    record.add(new)
+    again = Record(tmp_path, SETTINGS)
+    assert again.holds("here", name, fingerprint="new")
+    assert repr(again.outcome("here", name)) == repr(new)
+    assert len((tmp_path / RESULTS_FILE).read_text().splitlines()) == 2  # what no longer counts is not kept
+    again.add(Failure(name, "here", "no brain"))
+    assert not again.holds("here", name, fingerprint="new")
+    assert Record(tmp_path, SETTINGS).done == set()
 
 
 def test_half_a_line_is_cut_off(tmp_path: Path) -> None:

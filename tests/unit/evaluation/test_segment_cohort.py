@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from infarct.cohorts import Cohort, LabelledScan
+from infarct.cohorts.case import key_of
 from infarct.errors import BadRequest, StepFailed
 from infarct.evaluation import segment_cohort
 from infarct.evaluation.segment import Prediction
@@ -40,6 +41,18 @@ def test_cohorts_and_their_names() -> None:
     assert opened("folder") == [("isles24", 2)]
     assert opened("mine=folder", "folder", first=1) == [("mine", 1), ("isles24", 1)]
     assert opened("folder", slice_mm=5.0) == [("isles24 5 mm", 2)]
+
+
+def test_a_part_of_a_cohort_is_chosen_before_the_first_scans(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = ("train", "train", "test", "test")
+    cases = tuple(replace(CASE, id=f"{n}", stratum={"split": part}) for n, part in enumerate(parts))
+    monkeypatch.setattr(segment_cohort, "open_cohort", lambda _: Cohort("cpaisd", cases))
+    (found,) = open_named(SegmentOrder(("folder",), split="test", first=1))
+    assert found.cases == (cases[2],)
+    with pytest.raises(BadRequest, match="its parts are test, train"):
+        opened("folder", split="val")
+    with pytest.raises(BadRequest, match="not parted"):
+        opened("phantom:acute:test", split="val", first=1)
 
 
 def test_phantoms_by_preset_and_split() -> None:
@@ -78,7 +91,7 @@ def test_one_case_by_hand() -> None:
     found = evaluate_labelled(CASE, CASE.load(), answer, group="here")
     about = found.result.about
     assert (about.id, about.patient, about.group, about.target, about.onset_h) == (
-        "scan-1", "patient-1", "here", "final", 7.0,
+        CASE.key, CASE.patient_key, "here", "final", 7.0,
     )  # fmt: skip
     assert math.isnan(about.detectability)
     assert (found.result.counts.tp, found.result.counts.fn, found.result.counts.fp) == (300, 100, 0)
@@ -101,14 +114,16 @@ def test_work_finds_its_case_and_averages_slices(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(segment_cohort, "predict_scan", predict)
     cohorts = (Named("a", (CASE,)), Named("b", (replace(CASE, id="scan-7"), replace(CASE, id="scan-8"))))
     tasks = tasks_of(cohorts)
+    keys = [key_of(f"scan-{number}") for number in (1, 7, 8)]
     assert [(task.group, task.id, task.picture) for task in tasks] == [
-        ("a", "scan-1", "0-0000.png"),
-        ("b", "scan-7", "1-0000.png"),
-        ("b", "scan-8", "1-0001.png"),
+        ("a", keys[0], f"0-{keys[0]}.png"),
+        ("b", keys[1], f"1-{keys[1]}.png"),
+        ("b", keys[2], f"1-{keys[2]}.png"),
     ]
     results = [segment_work(cohorts, SEGMENTER, slice_mm=slice_mm)(tasks[2]).result for slice_mm in (None, 5.0)]
     assert seen == [10, 5]
-    assert [result.about.id for result in results] == ["scan-8"] * 2
+    assert [result.about.id for result in results] == [keys[2]] * 2
+    assert [result.about.fingerprint for result in results] == [cohorts[1].cases[1].fingerprint] * 2
     assert results[0].truth_ml == pytest.approx(results[1].truth_ml)
 
 
@@ -121,6 +136,7 @@ def test_settings_tell_evaluations_apart_but_not_how_many_scans() -> None:
     assert settings_of(order, [many], SEGMENTER) == base
     others = (
         settings_of(replace(order, slice_mm=5.0), [few], SEGMENTER),
+        settings_of(replace(order, split="test"), [few], SEGMENTER),
         settings_of(order, [Named("x", (replace(CASE, id="other"),))], SEGMENTER),
         settings_of(order, [few], replace(SEGMENTER, weights=Fake(sha256="def"))),  # type: ignore[arg-type]
         settings_of(order, [few], replace(SEGMENTER, engine=Fake(precision="bf16"))),  # type: ignore[arg-type]

@@ -1,5 +1,7 @@
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -77,7 +79,7 @@ def test_a_resumed_training_has_the_curve_of_a_whole_one(
         torch.testing.assert_close(last_a["state_dict"][name], tensor, atol=1e-6, rtol=0)
 
 
-def test_validates_on_schedule_and_keeps_best_and_last(whole: Path) -> None:
+def test_validates_on_schedule_and_keeps_best_and_last(cases: Path, whole: Path) -> None:
     scores = read_curve(whole)["val_score"]
     assert list(scores) == [3, 7, 11]
     best = torch.load(whole / BEST, weights_only=True)
@@ -87,6 +89,8 @@ def test_validates_on_schedule_and_keeps_best_and_last(whole: Path) -> None:
     about = last["infarct"]
     assert recipe_of(about["recipe"]) == recipe_of(json.loads((whole / "recipe.json").read_text())) == tiny_recipe()
     assert about["data"] == {
+        "kind": "cases",
+        "digest": hashlib.sha256((cases / "cases.json").read_bytes()).hexdigest(),
         "training_cases": 2,
         "training_cases_with_acute": 1,
         "training_cases_with_old": 1,
@@ -108,6 +112,31 @@ def test_refuses_an_output_in_use_and_another_recipe(cases: Path, whole: Path, t
     with pytest.raises(BadRequest, match="channels"):
         fit(tiny_recipe(network_config=wrong), cases, tmp_path / "out", machine=EACH_STEP)
     assert not (tmp_path / "out").exists()
+
+
+def test_refuses_to_go_on_with_other_cases(cases: Path, whole: Path, tmp_path: Path) -> None:
+    others = write_blobs(tmp_path / "cases", training=3)
+    with pytest.raises(BadRequest, match="other cases"):
+        fit(tiny_recipe(), others, whole, resume=True, machine=EACH_STEP)
+    assert fit(tiny_recipe(), cases, whole, resume=True, machine=EACH_STEP) == whole / LAST
+
+
+def test_an_interruption_leaves_the_recipe_whole(
+    cases: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    shutil.copytree(whole, output)
+    before = (output / "recipe.json").read_text()
+
+    def cut_short(path: Path, text: str, **_: object) -> int:
+        path.write_bytes(text[:10].encode())
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", cut_short)
+        with pytest.raises(Killed):
+            fit(tiny_recipe(), cases, output, resume=True, machine=EACH_STEP)
+    assert (output / "recipe.json").read_text() == before
 
 
 def test_refuses_patients_in_both_roles(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_a_prepared_case_shows_the_infarct_on_its_side(
 ) -> None:
     monkeypatch.setattr(cases, "render_ct", lambda _: visit)
     (order,) = cases._orders(PLAN)
-    cases._prepare(order, plan=PLAN, folder=tmp_path)
+    cases._prepare(order, plan=PLAN, places={tmp_path: EVERYDAY})
     with np.load(tmp_path / cases._file(order)) as stored:
         channels, labels, spacing = stored["channels"], stored["labels"], stored["spacing_mm_zyx"]
         about = json.loads(str(stored["about"]))
@@ -41,6 +41,24 @@ def test_a_prepared_case_shows_the_infarct_on_its_side(
     assert about["id"] == "aspects-train-0000"
     own = channels[0].astype(np.float32)
     assert own[labels == cases.ACUTE].mean() < own[labels == cases.BRAIN].mean()
+
+
+def test_one_rendering_serves_several_inputs(visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Margins that differ by whole voxels give the same voxels of the brain."""
+    rendered = []
+    monkeypatch.setattr(cases, "render_ct", lambda patient: rendered.append(patient) or visit)
+    (order,) = cases._orders(PLAN)
+    bare = InputSetting("bare", (5.0, 2.0, 2.0), mirror=False, strip=True, normalisation="min_max", margin_mm=2.0)
+    places = {tmp_path / "everyday": EVERYDAY, tmp_path / "bare": bare}
+    for folder in places:
+        folder.mkdir()
+    cases._prepare(order, plan=PLAN, places=places)
+    assert len(rendered) == 1
+    stored = {folder.name: np.load(folder / cases._file(order)) for folder in places}
+    assert [one["channels"].shape[0] for one in stored.values()] == [2, 1]
+    inside = stored["everyday"]["labels"][2:-2, 5:-5, 5:-5]
+    np.testing.assert_array_equal(inside, stored["bare"]["labels"])
+    assert not stored["bare"]["channels"][0][inside == cases.OUTSIDE].any()
 
 
 def test_a_folder_is_continued_but_never_mixed(tmp_path: Path) -> None:

@@ -66,15 +66,20 @@ def test_prepares_phantoms_in_the_output(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_prepares_a_cohort_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def prepare(cases: Any, folder: Path, setting: InputSetting, *, jobs: int, on_done: Any) -> tuple[Path, int]:
+    def prepare(
+        cases: Any, folder: Path, setting: InputSetting, *, jobs: int, on_done: Any
+    ) -> tuple[Path, dict[str, int]]:
         assert (cases, setting, jobs) == (("a", "b"), tiny_recipe().phantoms.setting, 1)
         folder.parent.mkdir(parents=True)
         on_done(4, 4)
-        return write_blobs(folder), 1
+        return write_blobs(folder), {"there is no lesion mask": 1, "no brain was found": 1}
 
     monkeypatch.setattr("infarct.cohorts.detect.open_cohort", lambda _: SimpleNamespace(cases=("a", "b")))
     monkeypatch.setattr("infarct.training.cohort_cases.prepare_cohort_cases", prepare)
-    run("-o", tmp_path / "out", "--cohort", tmp_path / "data", "--steps", "2")
+    given = ("-o", tmp_path / "out", "--cohort", tmp_path / "data", "--steps", "2", "--accelerator", "cpu")
+    done = CliRunner().invoke(app, ["segment", "--preset", "smoke", *map(str, given)], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "2 of 2 cases are left out:\n  1: there is no lesion mask\n  1: no brain was found\n" in done.stderr
     assert (tmp_path / "out" / "weights.safetensors").exists()
 
 

@@ -52,7 +52,7 @@ def test_exports_the_network_where_nothing_is_averaged(cases: Path, tmp_path: Pa
 
 def test_weights_survive_the_disk_and_run(trained: Path, tmp_path: Path) -> None:
     weights = load_weights(save_weights(export_checkpoint(trained / BEST, name="tiny"), tmp_path / "tiny.safetensors"))
-    config = config_of(weights.settings)
+    config = config_of(weights.settings, outputs=2)
     assert (config.tile_zyx, config.temperature, config.threshold) == ((4, 12, 12), (1.0, 1.0), (0.5, 0.5))
     assert (config.minimum_ml, config.calibrated_on, config.input.name) == (0.0, "nothing", "everyday")
     logits = make_engine(weights, engine="torch", device="cpu").run(np.zeros((1, 2, 4, 12, 12), np.float32))
@@ -89,7 +89,7 @@ def test_finish_calibrates_the_best_checkpoint_on_validation_cases(
 
 def test_takes_an_operating_point(trained: Path) -> None:
     point = OperatingPoint((1.5, 2.0), (0.4, 0.6), 0.25, "60 cases")
-    config = config_of(export_checkpoint(trained / LAST, name="tiny", point=point).settings)
+    config = config_of(export_checkpoint(trained / LAST, name="tiny", point=point).settings, outputs=2)
     assert (config.temperature, config.threshold) == ((1.5, 2.0), (0.4, 0.6))
     assert (config.minimum_ml, config.calibrated_on) == (0.25, "60 cases")
 
@@ -120,3 +120,19 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
     torch.save({"infarct": Evil(), "state_dict": {}}, tmp_path / "evil.ckpt")
     with pytest.raises(UnreadableInput, match="cannot be read"):
         export_checkpoint(tmp_path / "evil.ckpt", name="tiny")
+
+
+@pytest.mark.parametrize(
+    ("claim", "kind", "with_plan"),
+    [({"cohort": True}, "scans of the user's cohort", False), ({"thin_share": 1.0}, "phantoms", True)],
+)
+def test_the_plan_of_phantoms_is_told_of_weights_from_phantoms_only(
+    claim: dict[str, object], kind: str, with_plan: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infarct.runtime.engine.find_spec", lambda _: None)
+    folder = write_blobs(tmp_path / "cases")
+    (folder / "prepared.json").write_text(json.dumps(claim))
+    fit(tiny_recipe(steps=2), folder, tmp_path / "out", machine=CPU)
+    card = finish(tmp_path / "out", folder, name="tiny").card
+    assert card["data"]["kind"] == kind
+    assert ("phantoms" in card["recipe"]) == with_plan

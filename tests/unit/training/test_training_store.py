@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,6 +38,27 @@ def test_large_cases_are_mapped_from_disk(tmp_path: Path, monkeypatch: pytest.Mo
             np.testing.assert_array_equal(a.channels, b.channels)
             np.testing.assert_array_equal(a.labels, b.labels)
     assert not list((tmp_path / "cases" / "unpacked").glob("*.part"))
+
+
+def test_two_processes_unpack_into_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second unpacks the same case while the first has only begun to write it."""
+    index = read_index(write_blobs(tmp_path / "cases", training=1, validation=0))
+    monkeypatch.setattr(store, "MEMORY_GB", 0.0)
+    monkeypatch.setattr(store, "READERS", 1)
+    process, save, written = [1], np.save, []
+
+    def interrupted(file: Any, array: Any) -> None:
+        written.append(file.name)
+        if process == [1]:
+            process[:] = [2]
+            load_cases(index, index.cases)
+        save(file, array)
+
+    monkeypatch.setattr(store.os, "getpid", lambda: process[0])
+    monkeypatch.setattr(np, "save", interrupted)
+    (case,) = load_cases(index, index.cases)
+    assert len(set(written)) == len(written) == 3  # channels twice, and labels by the second alone
+    np.testing.assert_array_equal(case.labels, blob_arrays(0, lesion=True)[1])
 
 
 def test_refuses_no_index_and_missing_cases(tmp_path: Path) -> None:
