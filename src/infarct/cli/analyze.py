@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infarct.cli.models_in_use import (
-    ALL_SYSTEMS,
     DeviceChoice,
     DeviceOption,
     PrecisionChoice,
@@ -53,7 +52,7 @@ def analyze(
     symptomatic_side: Annotated[
         SideChoice | None, typer.Option(help="Side of the brain to score (not of the weak limb).")
     ] = None,
-    systems: SystemsOption = ALL_SYSTEMS,
+    systems: SystemsOption = None,
     weights: WeightsOption = None,
     device: DeviceOption = DeviceChoice.auto,
     precision: PrecisionOption = PrecisionChoice.fp32,

@@ -31,9 +31,11 @@ class PrecisionChoice(StrEnum):
 
 
 SystemsOption = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--systems", help=f"Trained systems to run beside the baseline: some of {', '.join(SYSTEM_CHOICES)}, or none."
+        "--systems",
+        help=f"Trained systems to run beside the baseline: some of {', '.join(SYSTEM_CHOICES)}, or none. If not given: "
+        "those whose weights are shipped or given.",
     ),
 ]
 WeightsOption = Annotated[
@@ -41,14 +43,20 @@ WeightsOption = Annotated[
 ]
 DeviceOption = Annotated[DeviceChoice, typer.Option("--device", help="Where networks run.")]
 PrecisionOption = Annotated[PrecisionChoice, typer.Option("--precision", help="How networks compute; recorded.")]
-ALL_SYSTEMS = ",".join(SYSTEM_CHOICES)
 
 
-def check_systems(systems: str, weights: Path | None) -> tuple[str, ...]:
-    """Return the systems that a comma-separated text names, none for "none".
+def check_systems(systems: str | None, weights: Path | None) -> tuple[str, ...]:
+    """Return the systems to run: those that a comma-separated text names, none for "none".
+
+    If None those that can run: with the weights given, or with shipped ones.
 
     Raises `BadRequest` for any other word, and for weights of a system that is left out.
     """
+    if systems is None:
+        from infarct.weights import shipped
+
+        ready = {entry.system for entry in shipped() if entry.default} | ({"segment"} if weights else set())
+        return tuple(name for name in SYSTEM_CHOICES if name in ready)
     words = [word.strip() for word in systems.split(",") if word.strip()]
     for word in words:
         if word not in (*SYSTEM_CHOICES, "none"):
@@ -60,7 +68,7 @@ def check_systems(systems: str, weights: Path | None) -> tuple[str, ...]:
 
 
 def load_models(
-    systems: str = ALL_SYSTEMS,
+    systems: str | None = None,
     *,
     weights: Path | None = None,
     device: DeviceChoice = DeviceChoice.auto,
@@ -69,8 +77,9 @@ def load_models(
     """Return the models that were asked for. Raises `BadRequest` for an unknown system or weights that do not load."""
     wanted = check_systems(systems, weights)
     from infarct.pipeline import Models
-    from infarct.systems.segment import load_segmenter
 
     if "segment" not in wanted:
         return Models()
+    from infarct.systems.segment import load_segmenter
+
     return Models(segment=load_segmenter(weights, device=device.value, precision=precision.value))
