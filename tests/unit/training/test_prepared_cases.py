@@ -22,6 +22,7 @@ def visit() -> Visit:
     return render_ct(draw("aspects", 0))
 
 
+@pytest.mark.slow
 def test_a_prepared_case_shows_the_infarct_on_its_side(
     visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -43,6 +44,7 @@ def test_a_prepared_case_shows_the_infarct_on_its_side(
     assert own[labels == cases.ACUTE].mean() < own[labels == cases.BRAIN].mean()
 
 
+@pytest.mark.slow
 def test_one_rendering_serves_several_inputs(visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Margins that differ by whole voxels give the same voxels of the brain."""
     rendered = []
