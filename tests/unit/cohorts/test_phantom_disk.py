@@ -1,9 +1,7 @@
 """What `infarct phantom` writes is read again, voxel by voxel; the pictures are small stand-ins."""
 
 import json
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,26 +15,9 @@ from infarct.export.cohort import make_cohort
 from infarct.export.order import CohortOrder, Format
 from infarct.phantom import Preset, Sample
 from infarct.volume import Geometry, volume_ml
+from same_process import SameProcess
 from unit.cohorts.head_sample import head_sample, tilted
 from unit.cohorts.tiny_cohorts import GEOMETRY, lesion, old_lesion
-
-
-class Here:
-    """Stands for a pool of processes and runs all in this one."""
-
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
-
-    def __enter__(self) -> "Here":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def submit(self, work: Any, *arguments: object) -> "Future[int]":
-        future: Future[int] = Future()
-        future.set_result(work(*arguments))
-        return future
 
 
 def written(
@@ -54,7 +35,7 @@ def written(
         return head_sample(preset, index, geometry=geometry, followup=followup)
 
     monkeypatch.setattr("infarct.export.subject.sample", fake)
-    monkeypatch.setattr(export, "ProcessPoolExecutor", Here)
+    monkeypatch.setattr(export, "ProcessPoolExecutor", SameProcess)
     make_cohort(CohortOrder(preset, "validation", 1, count, store, ("followup",)), folder)
     return folder
 

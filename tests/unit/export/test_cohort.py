@@ -1,6 +1,5 @@
 import csv
 import json
-from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
@@ -14,30 +13,10 @@ from infarct.export.cohort import make_cohort
 from infarct.export.order import CohortOrder
 from infarct.findings import INTENDED_USE
 from infarct.phantom import Sample
+from same_process import SameProcess
 from unit.export.small_sample import small_sample
 
 ORDER = CohortOrder("aspects", "validation", 1, 3, "nifti", ("followup",))
-
-
-class Here:
-    """Stands for a pool of processes and runs all in this one."""
-
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
-
-    def __enter__(self) -> "Here":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def submit(self, work: Any, *arguments: object) -> "Future[int]":
-        future: Future[int] = Future()
-        try:
-            future.set_result(work(*arguments))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 @pytest.fixture
@@ -52,7 +31,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return replace(made, patient=cohort.draw("aspects", index, "validation"), perfusion=None, diffusion=None)
 
     monkeypatch.setattr("infarct.export.subject.sample", fake)
-    monkeypatch.setattr(cohort, "ProcessPoolExecutor", Here)
+    monkeypatch.setattr(cohort, "ProcessPoolExecutor", SameProcess)
     return calls
 
 

@@ -1,7 +1,6 @@
 """A user's cohort made ready: the lesion keeps its side, and what cannot be used is left out and counted."""
 
 import json
-from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from infarct.training.cohort_cases import KEPT_FOR_TESTS, UNLABELLED, _prepare, 
 from infarct.training.store import read_index
 from infarct.volume import Scan
 from plain_head import PlainPatient, make_plain_patient
+from same_process import SameProcess
 
 
 @pytest.fixture(scope="module")
@@ -31,20 +31,6 @@ def refused() -> LabelledScan:
     raise UnreadableInput("the file is truncated")
 
 
-class Here:
-    """Runs at once what a pool of processes would."""
-
-    def __init__(self, *_: object, **__: object) -> None: ...
-    def __enter__(self) -> "Here":
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-    def submit(self, work, *given, **named):  # type: ignore[no-untyped-def]
-        future: Future[object] = Future()
-        future.set_result(work(*given, **named))
-        return future
-
-
 @pytest.fixture(scope="module")
 def head(patient: PlainPatient) -> Head:
     return prepare_head(patient.scan)
@@ -53,7 +39,7 @@ def head(patient: PlainPatient) -> Head:
 @pytest.fixture(autouse=True)
 def here(head: Head, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prepare in this process, and find the brain of the one patient once: it takes seconds."""
-    monkeypatch.setattr(cohort_cases, "ProcessPoolExecutor", Here)
+    monkeypatch.setattr(cohort_cases, "ProcessPoolExecutor", SameProcess)
     monkeypatch.setattr(cohort_cases, "prepare_head", lambda _: head)
 
 
