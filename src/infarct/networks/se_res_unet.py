@@ -40,6 +40,7 @@ class SeResUnetConfig:
     ``base`` channels at full resolution, twice as many at each deeper level; one level more than ``strides`` has
     entries. The paper has five levels on cubes; grids with thick slices pool in plane first: ((1, 2, 2), (2, 2, 2)).
     ``residual`` and ``squeeze_excite`` switch off what the paper's ablation leaves out; ``reduction`` is its r.
+    ``compare`` (ours) is for a scan and its mirror image, centred: see `compared`.
 
     Raises `ValueError` for numbers that make no network, or one with more than `MAX_CHANNELS` at its deepest level.
     """
@@ -51,8 +52,11 @@ class SeResUnetConfig:
     residual: bool = True
     squeeze_excite: bool = True
     reduction: int = 16
+    compare: bool = False
 
     def __post_init__(self) -> None:
+        if self.compare and self.in_channels != 2:
+            raise ValueError("only two channels can be compared")
         if min(self.in_channels, self.out_channels, self.base, self.reduction) < 1:
             raise ValueError("channels, base and reduction must be 1 or more")
         if max(self.in_channels, self.out_channels, self.base << len(self.strides)) > MAX_CHANNELS:
@@ -118,14 +122,14 @@ class SeResUnet(nn.Module):
         super().__init__()
         self.config = config
         widths = list(accumulate(config.strides, lambda width, _: 2 * width, initial=config.base))
-        inputs = [config.in_channels, *widths[:-1]]
+        inputs = [3 if config.compare else config.in_channels, *widths[:-1]]
         self.encoder = nn.ModuleList(Block(i, o, config) for i, o in zip(inputs, widths, strict=True))
         self.decoder = nn.ModuleList(Block(3 * width, width, config) for width in reversed(widths[:-1]))
         self.head = nn.Conv3d(config.base, config.out_channels, kernel_size=1)
 
     def forward(self, channels: Tensor) -> Tensor:
         """Map (n, in_channels, z, y, x) to logits (n, out_channels, z, y, x); sizes of `total_stride` or more."""
-        features = self.encoder[0](channels)
+        features = self.encoder[0](compared(channels) if self.config.compare else channels)
         skipped: list[Tensor] = []
         for stride, block in zip(self.config.strides, self.encoder[1:], strict=True):
             skipped.append(features)
@@ -135,6 +139,16 @@ class SeResUnet(nn.Module):
             features = block(torch.cat((_upsampled(features, skip.shape[2:]), skip), dim=1))
         logits: Tensor = self.head(features)
         return logits
+
+
+def compared(channels: Tensor) -> Tensor:
+    """Return (n, 3, z, y, x) for a scan and its mirror image (n, 2, z, y, x): both, and the scan less its mirror image.
+
+    All are squashed by tanh, the difference after doubling: bone and air, and bone beside air where the mirror image
+    does not fit, would otherwise be most of what the first normalisation sees; infarcts differ by a tenth of that.
+    """
+    own, other = channels[:, :1], channels[:, 1:]
+    return torch.tanh(torch.cat((own, other, 2 * (own - other)), dim=1))
 
 
 def _upsampled(features: Tensor, size_zyx: Sequence[int]) -> Tensor:

@@ -16,6 +16,7 @@ from infarct.training.recipe import (
     EVERYDAY_STRIDES,
     PAPER_RECIPE,
     Augmentation,
+    Implants,
     Recipe,
     Sampling,
 )
@@ -148,7 +149,10 @@ def _rows(paper: Recipe, own: Recipe) -> tuple[Row, ...]:
     return (
         *rows,
         Row("+ mirrored channel", _mirrored(recipe)),
-        Row("default recipe, not augmented", replace(own, augmentation=Augmentation())),
+        Row(
+            "default recipe, not augmented, no implants", replace(own, augmentation=Augmentation(), implants=Implants())
+        ),
+        Row("default recipe, no implants", replace(own, implants=Implants())),
         Row("default recipe", own),
     )
 

@@ -96,9 +96,9 @@ def _motion(
     turn = random.uniform(-1, 1, 3) * np.radians([setting.rotation_deg, setting.tilt_deg, setting.tilt_deg])
     matrix = _rotation(turn) * (1 + setting.scale * random.uniform(-1, 1))
     shift = setting.shift_mm * random.uniform(-1, 1, 3)
-    yaw = np.radians(setting.mirror_rotation_deg) * random.uniform(-1, 1)
+    yaw, roll = np.radians(setting.mirror_rotation_deg) * random.uniform(-1, 1, 2)
     aside = np.array([0.0, 0.5, 1.0]) * setting.mirror_shift_mm * random.uniform(-1, 1, 3)
-    jitter = _rotation(np.array([yaw, 0.0, 0.0]))
+    jitter = _rotation(np.array([yaw, roll, 0.0]))
     middle = (np.array(case.labels.shape) - 1) / 2 * spacing
     centre = (np.array(start_zyx) + (np.array(size_zyx) - 1) / 2) * spacing + shift
     mirror_centre = jitter @ (centre - middle) + middle + aside

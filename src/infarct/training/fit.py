@@ -24,6 +24,7 @@ from infarct.runtime.allocator import keep_freed_memory
 from infarct.runtime.engine import available_cores
 from infarct.training.cases import ACUTE, INDEX, OLD, Prepared, kind_of
 from infarct.training.export import told_by
+from infarct.training.implants import without_faint
 from infarct.training.module import CaseFeed, SegmentationModule
 from infarct.training.processor import computes_in_bf16, processor_name
 from infarct.training.progress import ProgressLine
@@ -82,7 +83,8 @@ def fit(recipe: Recipe, cases: Path, output: Path, *, resume: bool = False, mach
         validation=validation,
         about=_about(recipe, index, precision),
     )
-    feed = CaseFeed(recipe, load_cases(index, training), validation=len(validation), workers=_workers(machine))
+    visible = [without_faint(case, recipe.faintest) for case in load_cases(index, training)]
+    feed = CaseFeed(recipe, visible, validation=len(validation), workers=_workers(machine))
     with _quiet():
         trainer = _trainer(recipe, output, machine, precision)
         trainer.fit(module, feed, ckpt_path=last if resume and last.exists() else None, weights_only=True)

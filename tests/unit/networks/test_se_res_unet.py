@@ -9,7 +9,7 @@ import torch
 
 from infarct.errors import BadRequest
 from infarct.networks import SeResUnet, SeResUnetConfig, build
-from infarct.networks.se_res_unet import Block, SqueezeExcitation
+from infarct.networks.se_res_unet import Block, SqueezeExcitation, compared
 
 SMALL = SeResUnetConfig(base=4, strides=((1, 2, 2), (2, 2, 2)))
 
@@ -46,6 +46,7 @@ def test_size_of_the_paper_network(base: int, expected: int) -> None:
         {"base": 2, "residual": False},
         {"base": 2, "squeeze_excite": False},
         {"base": 2, "in_channels": 2, "out_channels": 2, "strides": [[1, 2, 2], [1, 2, 2], [2, 2, 2]]},
+        {"base": 2, "in_channels": 2, "compare": True, "strides": [[1, 2, 2]]},
         {"base": 2, "strides": []},
     ],
 )
@@ -130,3 +131,15 @@ def test_a_configuration_that_makes_no_network_is_refused(config: Mapping[str, A
 def test_an_unknown_network_is_refused_with_the_known_ones() -> None:
     with pytest.raises(BadRequest, match="no network 'unet'; there are: se_res_unet"):
         build("unet", {})
+
+
+def test_comparing_shows_the_network_both_sides_and_their_difference() -> None:
+    own, other = torch.tensor(0.4), torch.tensor(0.1)
+    seen = compared(torch.stack([own, other]).reshape(1, 2, 1, 1, 1)).flatten()
+    torch.testing.assert_close(seen, torch.tanh(torch.tensor([0.4, 0.1, 0.6])))
+    assert compared(torch.tensor([-1.5, 2.5]).reshape(1, 2, 1, 1, 1)).abs().max() <= 1
+
+
+def test_only_two_channels_can_be_compared() -> None:
+    with pytest.raises(BadRequest, match="two channels"):
+        build("se_res_unet", {"base": 2, "in_channels": 1, "compare": True})

@@ -8,7 +8,7 @@ import pytest
 from infarct.networks.se_res_unet import SeResUnetConfig
 from infarct.preprocess.segment_input import EVERYDAY
 from infarct.reproduce.segment_rows import FULL_MODEL, FULL_PAPER, REDUCED_PAPER, Row, study_of
-from infarct.training.recipe import CPU_RECIPE, PAPER_RECIPE, Augmentation, Recipe
+from infarct.training.recipe import CPU_RECIPE, PAPER_RECIPE, Augmentation, Implants, Recipe
 
 CHANGED = {
     "preprocessing": {"phantoms"},
@@ -18,9 +18,10 @@ CHANGED = {
     "+ standardisation": {"phantoms"},
     FULL_MODEL: {"loss"},
     "+ mirrored channel": {"network_config", "phantoms"},
-    "default recipe": {"augmentation"},
+    "default recipe, no implants": {"augmentation"},
+    "default recipe": {"implants"},
 }
-PUBLISHED = [0.508, 0.511, 0.547, 0.574, 0.612, None, 0.628, None, None, None]
+PUBLISHED = [0.508, 0.511, 0.547, 0.574, 0.612, None, 0.628, None, None, None, None]
 
 
 def differing(one: Recipe, other: Recipe) -> set[str]:
@@ -79,6 +80,8 @@ def test_the_last_rows_are_our_default() -> None:
         "loss",
         "sampling",
         "augmentation",
+        "implants",
+        "faintest",
         "average_decay",
         "optimiser",
         "weight_decay",
@@ -86,7 +89,9 @@ def test_the_last_rows_are_our_default() -> None:
         "targets",
     ):
         assert getattr(own, part) == getattr(CPU_RECIPE, part), part
-    assert rows["default recipe, not augmented"].recipe.augmentation == Augmentation()
+    bare = rows["default recipe, not augmented, no implants"].recipe
+    assert (bare.augmentation, bare.implants) == (Augmentation(), Implants())
+    assert rows["default recipe, no implants"].recipe == replace(own, implants=Implants())
     whole = rows_of(reduced=False)["default recipe"].recipe
     assert (whole.patch_zyx, whole.steps) == (CPU_RECIPE.patch_zyx, FULL_PAPER.steps)
 

@@ -24,6 +24,7 @@ def test_paper_preset() -> None:
     assert (paper.loss.bce_weight, paper.loss.dice_weight) == (1, 1)
     assert paper.augmentation == Augmentation()
     assert not paper.augmentation.moves
+    assert (paper.implants.share, paper.faintest) == (0, 0)
     assert (paper.average_decay, paper.clip_norm, paper.overlap) == (None, None, 0.25)
     assert paper.phantoms.setting == PAPER
     rate = rate_of(paper)
