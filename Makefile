@@ -51,7 +51,7 @@ bench-phantom: $(STAMP)
 bench-segment: $(STAMP)
 	$(BIN)/python bench/bench_segment.py $(if $(NNUNET),--nnunet "$(NNUNET)")
 
-## Train the segmentation from nothing: phantoms (43 minutes), then about 80 minutes on two cores.
+## Train the segmentation from nothing: phantoms (43 minutes), then about an hour on two cores.
 train-segment: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/infarct train segment --cohort phantom --preset cpu --jobs 2 --output build/train-segment \
 		--accelerator cpu --devices 2 --strategy ddp

@@ -16,6 +16,7 @@ from infarct.training.recipe import (
     EVERYDAY_STRIDES,
     PAPER_RECIPE,
     Augmentation,
+    Beginning,
     Implants,
     Recipe,
     Sampling,
@@ -146,13 +147,12 @@ def _rows(paper: Recipe, own: Recipe) -> tuple[Row, ...]:
         recipe = add(recipe)
         published = PUBLISHED_ABLATION[names[5]] if name == FULL_MODEL else PUBLISHED_ABLATION.get(name)
         rows.append(Row(name, recipe, published))
+    plain = replace(own, implants=Implants(), beginning=Beginning())
     return (
         *rows,
         Row("+ mirrored channel", _mirrored(recipe)),
-        Row(
-            "default recipe, not augmented, no implants", replace(own, augmentation=Augmentation(), implants=Implants())
-        ),
-        Row("default recipe, no implants", replace(own, implants=Implants())),
+        Row("default recipe, not augmented, no implants", replace(plain, augmentation=Augmentation())),
+        Row("default recipe, no implants", plain),
         Row("default recipe", own),
     )
 

@@ -243,6 +243,7 @@ def case_result(
         np.ones_like(brain) if everywhere else brain,
         tile_zyx=config.tile_zyx,
         overlap=config.overlap,
+        both_ways=len(channels) == 2,
     )
     seconds = time.perf_counter() - begin
     acute, old = masks(probabilities, config, case.voxel_ml)

@@ -46,12 +46,14 @@ def predict_tiled(
     tile_zyx: Shape,
     overlap: float = 0.25,
     blending: Blending = "average",
+    both_ways: bool = False,
 ) -> Float32Array:
     """Return probabilities (float32, (k, z, y, x)): sigmoid of the logits, averaged over tiles, 0 outside ``brain``.
 
     ``channels`` is (c, z, y, x), ``brain`` (z, y, x). Tiles of ``tile_zyx`` voxels, each sharing at least the part
     ``overlap`` of its length with the next, cover the bounding box of the brain; none leaves the volume, and those
-    without brain are left out. A volume smaller than a tile stands in its middle, zeros around it.
+    without brain are left out. A volume smaller than a tile stands in its middle, zeros around it. With ``both_ways``
+    each tile is also run with x reversed, and the two answers averaged: then a mirrored tile has the mirrored answer.
 
     Raises `StepFailed` where ``brain`` is empty, `BadRequest` where ``overlap`` is not from 0 to below 1, and
     `ValueError` where shapes do not fit.
@@ -66,14 +68,23 @@ def predict_tiled(
     for spans in _touching(brain, axes):
         inside, within = _places(spans)
         tile[0][within] = channels[inside]  # what lies around a small volume is the same for all tiles, and stays zero
-        logits = engine.run(tile)[0]
+        probabilities = _probabilities(engine, tile, both_ways=both_ways)
         if answer is None:
-            answer = np.zeros((len(logits), *brain.shape), dtype=np.float32)
-        answer[inside] += _weighted(logits[within], spans)
+            answer = np.zeros((len(probabilities), *brain.shape), dtype=np.float32)
+        answer[inside] += _weighted(probabilities[within], spans)
     if answer is None:
         raise StepFailed("there is no brain to run the network on")
     for z, inside_brain in enumerate(brain):  # slice by slice, to need no second volume
         np.minimum(answer[:, z] * inside_brain, 1, out=answer[:, z])  # weights add up to 1 but for rounding
+    return answer
+
+
+def _probabilities(engine: Engine, tile: Float32Array, *, both_ways: bool) -> Float32Array:
+    """Return the probabilities (k, z, y, x) of a tile (1, c, z, y, x)."""
+    answer: Float32Array = expit(engine.run(tile)[0])
+    if both_ways:
+        answer += expit(engine.run(np.ascontiguousarray(tile[..., ::-1]))[0, ..., ::-1])
+        answer /= 2
     return answer
 
 
@@ -140,10 +151,7 @@ def _places(spans: tuple[Span, ...]) -> tuple[Place, Place]:
     return (everything, z.inside, y.inside, x.inside), (everything, z.within, y.within, x.within)
 
 
-def _weighted(logits: Float32Array, spans: tuple[Span, ...]) -> Float32Array:
-    """Return the probabilities of a tile (k, z, y, x) times its weights."""
+def _weighted(probabilities: Float32Array, spans: tuple[Span, ...]) -> Float32Array:
+    """Return what a tile (k, z, y, x) adds to the answer."""
     z, y, x = (span.weights for span in spans)
-    probabilities: Float32Array = expit(logits)
-    probabilities *= z[:, None, None]
-    probabilities *= y[:, None] * x
-    return probabilities
+    return np.asarray(probabilities * z[:, None, None] * (y[:, None] * x), dtype=np.float32)

@@ -165,7 +165,12 @@ def predict(prepared: SegmentInput, segmenter: Segmenter) -> SegmentMaps:
     """Return calibrated probabilities on the network's grid, 0 outside the brain."""
     config = segmenter.config
     raw = predict_tiled(
-        segmenter.engine, prepared.channels, prepared.brain, tile_zyx=config.tile_zyx, overlap=config.overlap
+        segmenter.engine,
+        prepared.channels,
+        prepared.brain,
+        tile_zyx=config.tile_zyx,
+        overlap=config.overlap,
+        both_ways=config.input.mirror,
     )
     return SegmentMaps(calibrated(raw, config.temperature), prepared.geometry)
 

@@ -11,11 +11,14 @@ import torch
 
 from infarct.errors import UnreadableInput
 from infarct.training.calibrate import OperatingPoint
+from infarct.training.cases import ACUTE, OLD
 from infarct.training.recipe import ABOUT, Recipe, recipe_of
 from infarct.weights import WeightSet
 
 AVERAGE, NETWORK = "average.module.", "network."
 """How the tensors of the averaged and of the trained network begin in a checkpoint; the averaged ones are taken."""
+HEAD = ("head.weight", "head.bias")
+"""The tensors with a row for each output."""
 PHANTOMS = "phantoms"
 """The kind of cases, as `kind_of` says it, that a recipe's plan is about."""
 
@@ -30,6 +33,7 @@ def export_checkpoint(
 ) -> WeightSet:
     """Return the weights in a checkpoint that `fit` wrote: the averaged ones, where the recipe averages.
 
+    An output for old infarcts that no training case had is left out: it has learned to answer no, without knowing.
     Without ``point`` the temperature is 1, the threshold .5 and nothing is too small. The model card tells data,
     recipe, machine, steps, time and the last validation; ``card`` (JSON) adds to it and stands over it.
 
@@ -38,7 +42,7 @@ def export_checkpoint(
     stored = _load(checkpoint)
     about = stored[ABOUT]
     recipe = recipe_of(about["recipe"])
-    outputs = len(recipe.targets)
+    outputs = _taught(recipe, about["data"])
     point = point or OperatingPoint((1.0,) * outputs, (0.5,) * outputs, 0.0)
     settings = {
         "input": about["setting"],
@@ -52,9 +56,9 @@ def export_checkpoint(
         system=system,
         name=name,
         network=recipe.network,
-        network_config=about["recipe"]["network_config"],
+        network_config={**about["recipe"]["network_config"], "out_channels": outputs},
         settings=settings,
-        tensors=_tensors(stored["state_dict"]),
+        tensors=_tensors(stored["state_dict"], outputs),
         card={**_card(about, recipe), **(card or {})},
     )
 
@@ -78,11 +82,19 @@ def _load(checkpoint: Path) -> dict[str, Any]:
     raise UnreadableInput("the file is no checkpoint of a training by infarct")
 
 
-def _tensors(state: Mapping[str, torch.Tensor]) -> dict[str, npt.NDArray[np.float16]]:
+def _taught(recipe: Recipe, data: Mapping[str, Any]) -> int:
+    """Return how many outputs, from the first on, the training cases had something to mark for."""
+    if recipe.targets == (ACUTE, OLD) and data.get("training_cases_with_old") == 0:
+        return 1
+    return len(recipe.targets)
+
+
+def _tensors(state: Mapping[str, torch.Tensor], outputs: int) -> dict[str, npt.NDArray[np.float16]]:
     prefix = AVERAGE if any(name.startswith(AVERAGE) for name in state) else NETWORK
-    return {
+    tensors = {
         name.removeprefix(prefix): tensor.half().numpy() for name, tensor in state.items() if name.startswith(prefix)
     }
+    return {name: values[:outputs] if name in HEAD else values for name, values in tensors.items()}
 
 
 def _card(about: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:

@@ -47,9 +47,14 @@ def finish(
 
 
 def predictions(engine: Engine, cases: Sequence[StoredCase], *, recipe: Recipe) -> list[Predicted]:
-    """Return what an engine predicts of prepared cases, uncalibrated."""
+    """Return what an engine predicts of prepared cases, uncalibrated, and as the system would run it."""
     return [
-        Predicted(predict_case(engine, case, recipe=recipe), np.array(case.labels), case.voxel_ml) for case in cases
+        Predicted(
+            predict_case(engine, case, recipe=recipe, both_ways=len(case.channels) == 2),
+            np.array(case.labels),
+            case.voxel_ml,
+        )
+        for case in cases
     ]
 
 

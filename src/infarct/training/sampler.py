@@ -17,7 +17,7 @@ from torch.utils.data import Dataset, Sampler
 from infarct.phantom.grid import rng
 from infarct.training.augment import Zyx, augmented
 from infarct.training.cases import ACUTE, BRAIN, OLD, OUTSIDE
-from infarct.training.implants import with_implant
+from infarct.training.implants import with_implant, without_faint
 from infarct.training.recipe import Recipe, Sampling
 from infarct.training.store import StoredCase
 
@@ -35,8 +35,12 @@ class PatchDataset(Dataset[dict[str, Tensor]]):
         round_number, place = divmod(number, len(self._cases))
         case = self._cases[_round(recipe.seed, round_number, len(self._cases))[place]]
         random = rng(recipe.seed, "patch", str(number))
-        if recipe.implants.share and random.random() < recipe.implants.share:
-            case = with_implant(case, recipe.implants, random)
+        begins = number < recipe.beginning.patches
+        implants = recipe.beginning.implants if begins else recipe.implants
+        if begins:
+            case = without_faint(case, recipe.beginning.faintest)
+        if implants.share and random.random() < implants.share:
+            case = with_implant(case, implants, random)
         start = patch_start(case, recipe.patch_zyx, recipe.sampling, random)
         patch = augmented(case, start, recipe.patch_zyx, recipe.augmentation, random)
         return {"channels": torch.from_numpy(patch.channels), "labels": torch.from_numpy(patch.labels)}

@@ -70,10 +70,12 @@ def score_case(
     return CaseScore(dice, int(marked.sum()) * case.voxel_ml, total)
 
 
-def predict_case(engine: Engine, case: StoredCase, *, recipe: Recipe) -> Float32Array:
+def predict_case(engine: Engine, case: StoredCase, *, recipe: Recipe, both_ways: bool = False) -> Float32Array:
     """Return probabilities (float32, (k, z, y, x)) of a case, 0 outside the brain; tiles are the recipe's patches."""
     channels, brain = case.channels.astype(np.float32), case.labels > 0
-    return predict_tiled(engine, channels, brain, tile_zyx=recipe.patch_zyx, overlap=recipe.overlap)
+    return predict_tiled(
+        engine, channels, brain, tile_zyx=recipe.patch_zyx, overlap=recipe.overlap, both_ways=both_ways
+    )
 
 
 def summary_of(scores: Sequence[CaseScore]) -> dict[str, float]:

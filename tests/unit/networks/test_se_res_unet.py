@@ -1,7 +1,9 @@
 """The SE-Res-U-Net against the formulas of its paper, written out the slow way."""
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Final, Literal
 
 import numpy as np
 import pytest
@@ -10,7 +12,10 @@ import torch
 from infarct.errors import BadRequest
 from infarct.networks import SeResUnet, SeResUnetConfig, build
 from infarct.networks.se_res_unet import Block, SqueezeExcitation, compared
+from infarct.runtime import make_engine
+from infarct.weights import WeightSet
 
+ENGINES: Final[tuple[Literal["torch", "openvino"], ...]] = ("torch", "openvino")
 SMALL = SeResUnetConfig(base=4, strides=((1, 2, 2), (2, 2, 2)))
 
 
@@ -47,6 +52,7 @@ def test_size_of_the_paper_network(base: int, expected: int) -> None:
         {"base": 2, "squeeze_excite": False},
         {"base": 2, "in_channels": 2, "out_channels": 2, "strides": [[1, 2, 2], [1, 2, 2], [2, 2, 2]]},
         {"base": 2, "in_channels": 2, "compare": True, "strides": [[1, 2, 2]]},
+        {"base": 2, "in_channels": 2, "compare": True, "smooth": [[1, 3, 3], [3, 5, 5]], "strides": [[1, 2, 2]]},
         {"base": 2, "strides": []},
     ],
 )
@@ -138,6 +144,45 @@ def test_comparing_shows_the_network_both_sides_and_their_difference() -> None:
     seen = compared(torch.stack([own, other]).reshape(1, 2, 1, 1, 1)).flatten()
     torch.testing.assert_close(seen, torch.tanh(torch.tensor([0.4, 0.1, 0.6])))
     assert compared(torch.tensor([-1.5, 2.5]).reshape(1, 2, 1, 1, 1)).abs().max() <= 1
+
+
+def test_a_smoothed_difference_is_the_mean_of_tissue_alone() -> None:
+    """Tissue 0.1 darker than its mirror image, and a slab of bone: 0.1 wherever a window reaches tissue."""
+    own, other = torch.full((6, 12, 12), -0.05), torch.full((6, 12, 12), 0.05)
+    own[:, :, 8:] = 5.0
+    seen = compared(torch.stack([own, other])[None], ((3, 3, 5),))[0]
+    assert seen.shape == (4, 6, 12, 12)
+    torch.testing.assert_close(seen[3, :, :, :9], torch.full((6, 12, 9), math.tanh(-0.5)))
+    assert (seen[3, :, :, 11] == 0).all()
+
+
+def test_a_smoothed_difference_weighs_near_voxels_more() -> None:
+    own, other = torch.zeros(3, 5, 9), torch.zeros(3, 5, 9)
+    own[1, 2, 4] = 0.3
+    seen = torch.atanh(compared(torch.stack([own, other])[None], ((1, 1, 3),))[0, 3, 1, 2])
+    torch.testing.assert_close(seen[2:7], 5 * 0.3 * torch.tensor([1.0, 2.0, 3.0, 2.0, 1.0]) / 9)
+
+
+def test_a_smoothed_comparison_converts(tmp_path: Path) -> None:
+    config = {"base": 4, "in_channels": 2, "compare": True, "smooth": [[3, 5, 5], [5, 9, 9]], "strides": [[1, 2, 2]]}
+    torch.manual_seed(1)
+    tensors = {key: values.numpy() for key, values in build("se_res_unet", config).state_dict().items()}
+    weights = WeightSet("segment", "tiny", "se_res_unet", config, {}, tensors, {})
+    batch = np.random.default_rng(0).normal(0.0, 0.6, (2, 2, 12, 24, 20)).astype(np.float32)
+    answers = [make_engine(weights, device="cpu", engine=engine, threads=1, cache=tmp_path) for engine in ENGINES]
+    expected, answer = (engine.run(batch) for engine in answers)
+    np.testing.assert_allclose(answer, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("smooth", [[[2, 3, 3]], [[3, 3]], [[1, 3, 99]], [[0, 1, 1]]])
+def test_windows_that_have_no_middle_or_no_end_are_refused(smooth: list[list[int]]) -> None:
+    with pytest.raises(BadRequest, match="three odd numbers"):
+        build("se_res_unet", {"base": 2, "in_channels": 2, "compare": True, "smooth": smooth})
+
+
+def test_only_a_comparison_is_smoothed() -> None:
+    with pytest.raises(BadRequest, match="only a comparison"):
+        build("se_res_unet", {"base": 2, "in_channels": 2, "smooth": [[1, 3, 3]]})
 
 
 def test_only_two_channels_can_be_compared() -> None:

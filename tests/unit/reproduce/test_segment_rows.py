@@ -8,7 +8,7 @@ import pytest
 from infarct.networks.se_res_unet import SeResUnetConfig
 from infarct.preprocess.segment_input import EVERYDAY
 from infarct.reproduce.segment_rows import FULL_MODEL, FULL_PAPER, REDUCED_PAPER, Row, study_of
-from infarct.training.recipe import CPU_RECIPE, PAPER_RECIPE, Augmentation, Implants, Recipe
+from infarct.training.recipe import CPU_RECIPE, PAPER_RECIPE, Augmentation, Beginning, Implants, Recipe
 
 CHANGED = {
     "preprocessing": {"phantoms"},
@@ -19,7 +19,7 @@ CHANGED = {
     FULL_MODEL: {"loss"},
     "+ mirrored channel": {"network_config", "phantoms"},
     "default recipe, no implants": {"augmentation"},
-    "default recipe": {"implants"},
+    "default recipe": {"implants", "beginning"},
 }
 PUBLISHED = [0.508, 0.511, 0.547, 0.574, 0.612, None, 0.628, None, None, None, None]
 
@@ -82,6 +82,7 @@ def test_the_last_rows_are_our_default() -> None:
         "augmentation",
         "implants",
         "faintest",
+        "beginning",
         "average_decay",
         "optimiser",
         "weight_decay",
@@ -91,7 +92,7 @@ def test_the_last_rows_are_our_default() -> None:
         assert getattr(own, part) == getattr(CPU_RECIPE, part), part
     bare = rows["default recipe, not augmented, no implants"].recipe
     assert (bare.augmentation, bare.implants) == (Augmentation(), Implants())
-    assert rows["default recipe, no implants"].recipe == replace(own, implants=Implants())
+    assert rows["default recipe, no implants"].recipe == replace(own, implants=Implants(), beginning=Beginning())
     whole = rows_of(reduced=False)["default recipe"].recipe
     assert (whole.patch_zyx, whole.steps) == (CPU_RECIPE.patch_zyx, FULL_PAPER.steps)
 

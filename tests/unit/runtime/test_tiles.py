@@ -206,3 +206,14 @@ def test_a_weight_set_is_all_an_engine_needs(mock_weights: WeightSet) -> None:
     assert answers[0].shape == (2, *brain.shape)
     assert answers[0].tobytes() == answers[1].tobytes()
     assert answers[0][:, brain].std() > 0.02
+
+
+@pytest.mark.parametrize("both_ways", [True, False])
+def test_run_both_ways_a_mirrored_head_has_the_mirrored_answer(both_ways: bool) -> None:
+    channels = np.random.default_rng(3).normal(size=(2, 8, 20, 28)).astype(np.float32)
+    brain = np.ones(channels.shape[1:], dtype=bool)
+    answer, mirrored = (
+        predict_tiled(MockEngine(uneven), shown, brain, tile_zyx=(8, 12, 16), both_ways=both_ways)
+        for shown in (channels, channels[..., ::-1])
+    )
+    assert np.allclose(answer, mirrored[..., ::-1], atol=1e-6) == both_ways

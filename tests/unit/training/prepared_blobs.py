@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from infarct.preprocess.segment_input import EVERYDAY, SegmentInput
 from infarct.training.cases import ACUTE, BRAIN, OLD, Prepared, Role, save_case, write_index
-from infarct.training.recipe import PRESETS, Recipe, Sampling, Schedule
+from infarct.training.recipe import PRESETS, Beginning, Recipe, Sampling, Schedule
 from infarct.training.store import StoredCase
 from infarct.types import Float32Array, LabelArray
 from infarct.volume import Geometry
@@ -73,6 +73,7 @@ def tiny_recipe(**changes: object) -> Recipe:
         sampling=Sampling(lesion=0.5, brain=0.4, old=0.1),
         validate_every=4,
         checkpoint_every=3,
+        beginning=Beginning(),
         seed=7,
     )
     return replace(tiny, **changes)  # type: ignore[arg-type]

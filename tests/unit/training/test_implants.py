@@ -8,7 +8,7 @@ from prepared_blobs import SPACING_MM, blob_case, stored, tiny_recipe
 
 from infarct.training.cases import ACUTE, BRAIN, OLD
 from infarct.training.implants import with_implant, without_faint
-from infarct.training.recipe import Implants
+from infarct.training.recipe import Beginning, Implants, Sampling
 from infarct.training.sampler import PatchDataset
 from infarct.training.store import StoredCase
 
@@ -84,6 +84,26 @@ def test_patches_of_a_dataset_get_their_share() -> None:
     assert all(bool((dataset[k]["channels"] == again[k]["channels"]).all()) for k in range(4))
     plain = PatchDataset(cases, tiny_recipe(implants=Implants()))
     assert not any(bool((plain[k]["labels"] == ACUTE).any()) for k in range(30))
+
+
+def test_the_first_patches_are_of_the_beginning() -> None:
+    cases = [blob_case(seed, lesion=False, shape=(8, 32, 28)) for seed in range(3)]
+    setting = replace(CLEAR, volume_ml=(4.0, 20.0))
+    recipe = tiny_recipe(implants=Implants(), beginning=Beginning(patches=20, implants=setting))
+    shown = [bool((PatchDataset(cases, recipe)[k]["labels"] == ACUTE).any()) for k in range(40)]
+    assert np.mean(shown[:20]) > 0.5
+    assert not any(shown[20:])
+
+
+def test_what_is_faint_comes_after_the_beginning() -> None:
+    labels = np.full(SHAPE, BRAIN, np.uint8)
+    labels[3:6, 10:20, 4:12] = ACUTE
+    own = np.where(labels == ACUTE, -0.1, 0.0).astype(np.float32)
+    cases = [stored(np.stack([own, own[:, :, ::-1]]), labels)]
+    recipe = tiny_recipe(beginning=Beginning(patches=10, faintest=0.2), sampling=Sampling(lesion=1.0, brain=0.01))
+    shown = [bool((PatchDataset(cases, recipe)[k]["labels"] == ACUTE).any()) for k in range(20)]
+    assert not any(shown[:10])
+    assert np.mean(shown[10:]) > 0.5
 
 
 @pytest.mark.parametrize(("depth", "counts"), [(0.04, False), (0.06, True)])

@@ -16,6 +16,7 @@ from infarct.training.calibrate import OperatingPoint
 from infarct.training.export import export_checkpoint
 from infarct.training.finish import finish
 from infarct.training.fit import BEST, LAST, Machine, fit
+from infarct.training.recipe import ABOUT
 from infarct.weights import card_markdown, load_weights, save_weights
 
 CPU = Machine(accelerator="cpu", devices=1, quiet=True)
@@ -57,6 +58,23 @@ def test_weights_survive_the_disk_and_run(trained: Path, tmp_path: Path) -> None
     assert (config.minimum_ml, config.calibrated_on, config.input.name) == (0.0, "nothing", "everyday")
     logits = make_engine(weights, engine="torch", device="cpu").run(np.zeros((1, 2, 4, 12, 12), np.float32))
     assert logits.shape == (1, 2, 4, 12, 12)
+
+
+def test_an_output_that_nothing_taught_is_left_out(cases: Path, tmp_path: Path) -> None:
+    """Weights trained on masks of acute infarcts alone do not claim to know old ones."""
+    checkpoint = tmp_path / "last.ckpt"
+    fit(tiny_recipe(steps=2), cases, tmp_path / "out", machine=CPU)
+    stored = torch.load(tmp_path / "out" / LAST, weights_only=True)
+    both = export_checkpoint(tmp_path / "out" / LAST, name="tiny")
+    stored[ABOUT]["data"]["training_cases_with_old"] = 0
+    torch.save(stored, checkpoint)
+    alone = load_weights(save_weights(export_checkpoint(checkpoint, name="tiny"), tmp_path / "tiny.safetensors"))
+    config = config_of(alone.settings, outputs=1)
+    assert (config.temperature, config.threshold) == ((1.0,), (0.5,))
+    batch = np.random.default_rng(0).normal(size=(1, 2, 4, 12, 12)).astype(np.float32)
+    answers = [make_engine(weights, engine="torch", device="cpu").run(batch) for weights in (both, alone)]
+    assert answers[1].shape == (1, 1, 4, 12, 12)
+    np.testing.assert_allclose(answers[1][:, 0], answers[0][:, 0], atol=1e-6)
 
 
 def test_the_card_tells_where_weights_come_from(trained: Path) -> None:
