@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from infarct.errors import BadRequest, InfarctError
 from infarct.evaluation.record import Failure, Outcome, Record
 from infarct.evaluation.segment import CaseResult
+from infarct.files import write_whole
 from infarct.phantom.workers import prepare_worker
 
 PICTURES: Final = "cases"
@@ -74,7 +75,7 @@ def evaluate_all(
         on_done(done)
         for task, found in _outcomes(waiting, begin, jobs):
             if isinstance(found, Evaluated):
-                _write(pictures / task.picture, found.picture)
+                write_whole(pictures / task.picture, found.picture)
             record.add(found.result if isinstance(found, Evaluated) else found)
             done += 1
             on_done(done)
@@ -134,10 +135,3 @@ def _begin_worker(begin: Begin) -> None:
 
 def _attempt_here(task: Task) -> Evaluated | Failure:
     return _attempt(_WORKING[0], task)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    partial.replace(path)

@@ -21,6 +21,7 @@ from infarct.export.montage import write_page
 from infarct.export.order import CohortOrder, subject_name
 from infarct.export.subject import TRUTH_FILE, write_subject
 from infarct.export.table import as_tsv, columns_described, dataset_description, readme
+from infarct.files import write_whole
 from infarct.findings import INTENDED_USE
 from infarct.phantom import draw
 from infarct.phantom.workers import prepare_worker
@@ -200,7 +201,4 @@ def _json(content: dict[str, Any]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a small file whole or not at all."""
-    partial = path.with_name(f"{_PARTIAL}{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, text.encode())

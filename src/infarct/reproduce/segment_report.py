@@ -1,6 +1,5 @@
 """The segment paper's tables and figures from the results of its rows."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from infarct.evaluation.crossval import fold_table
 from infarct.evaluation.figures import COLOURS, GREY, png
 from infarct.evaluation.summary import Spread
 from infarct.evaluation.tables import Table, as_csv, as_markdown, number
+from infarct.files import write_whole
 from infarct.findings import INTENDED_USE
 from infarct.measure.bootstrap import Interval
 from infarct.reproduce.segment_rows import FULL_MODEL, Study
@@ -35,12 +35,12 @@ def write_report(study: Study, results: Sequence[RowResult], folder: Path) -> Pa
     """
     tables = report_tables(study, results)
     for name, table in tables.items():
-        _write(folder / f"{name}.csv", as_csv(table).encode())
+        write_whole(folder / f"{name}.csv", as_csv(table).encode())
         text = f"# Reproduction of the segment paper ({study.name})\n\n{INTENDED_USE}\n\n{as_markdown(table)}"
-        _write(folder / f"{name}.md", text.encode())
+        write_whole(folder / f"{name}.md", text.encode())
     (folder / FIGURES).mkdir(exist_ok=True)
-    _write(folder / FIGURES / "ablation.png", png(ablation_figure(tables["ablation"])))
-    _write(folder / FIGURES / "overlap.png", png(overlap_figure(tables["overlap"])))
+    write_whole(folder / FIGURES / "ablation.png", png(ablation_figure(tables["ablation"])))
+    write_whole(folder / FIGURES / "overlap.png", png(overlap_figure(tables["overlap"])))
     return folder / "ablation.md"
 
 
@@ -134,9 +134,3 @@ def _panel(*, height: float) -> tuple[Figure, Axes]:
 def _column(table: Table, name: str) -> list[object]:
     place = [column.name for column in table.columns].index(name)
     return [row[place] for row in table.rows]
-
-
-def _write(path: Path, content: bytes) -> None:
-    working = path.with_name(f".{path.name}.{os.getpid()}")
-    working.write_bytes(content)
-    working.replace(path)

@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Any, Final
 
+from infarct.files import write_whole
 from infarct.runtime.openvino_import import load_openvino
 from infarct.weights import WeightSet
 
@@ -100,13 +101,8 @@ def _read_entry(core: Any, entry: Path) -> Any:
 def _write_entry(entry: Path, graph: bytes, constants: bytes) -> None:
     """Put a model into the cache, whole or not at all; several processes may do so at once."""
     body = len(graph).to_bytes(LENGTH_BYTES, "little") + graph + constants
-    working = entry.with_name(f".{entry.name}.{os.getpid()}")
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            working.write_bytes(hashlib.sha256(body).digest() + body)
-            working.replace(entry)
-        finally:
-            working.unlink(missing_ok=True)
+        write_whole(entry, hashlib.sha256(body).digest() + body)
     except OSError as error:
         log.info("the converted model could not be kept (%s)", error.strerror)

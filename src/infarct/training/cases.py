@@ -6,7 +6,6 @@ in parallel, and training reads them. A folder can be continued: what is there i
 
 import io
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +17,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from infarct.errors import BadRequest
+from infarct.files import write_whole
 from infarct.phantom import Patient, Preset, draw, render_ct
 from infarct.phantom.grid import rng
 from infarct.phantom.workers import prepare_worker
@@ -120,7 +120,7 @@ def prepare_in_settings(
 def write_index(folder: Path, setting: InputSetting, cases: Sequence[Prepared]) -> Path:
     """Write `cases.json` and return its path."""
     path = folder / INDEX
-    _write_whole(path, json.dumps({"setting": asdict(setting), "cases": [asdict(case) for case in cases]}).encode())
+    write_whole(path, json.dumps({"setting": asdict(setting), "cases": [asdict(case) for case in cases]}).encode())
     return path
 
 
@@ -149,7 +149,7 @@ def save_case(path: Path, prepared: SegmentInput, labels: LabelArray, about: dic
         spacing_mm_zyx=np.array(prepared.geometry.spacing_mm_zyx, dtype=np.float32),
         about=json.dumps(about),
     )
-    _write_whole(path, content.getvalue())
+    write_whole(path, content.getvalue())
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def claim(folder: Path, how: dict[str, Any]) -> None:
     path = folder / CLAIM
     text = json.dumps({"layout": LAYOUT, **how}, sort_keys=True)
     if not path.exists():
-        _write_whole(path, text.encode())
+        write_whole(path, text.encode())
     elif path.read_text() != text:
         raise BadRequest("the folder holds cases that were prepared in another way; give a new one")
 
@@ -262,9 +262,3 @@ def _listed(folder: Path, order: _Order) -> Prepared:
         about = json.loads(str(stored["about"]))
     n0, n1, n2, n3 = (int(count) for count in counts)
     return Prepared(_file(order), about["id"], about["patient"], order.role, (n0, n1, n2, n3))
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    working = path.with_name(f".{path.name}.{os.getpid()}")
-    working.write_bytes(content)
-    working.replace(path)

@@ -20,6 +20,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 import infarct
 from infarct.errors import BadRequest
+from infarct.files import write_whole
 from infarct.runtime.allocator import keep_freed_memory
 from infarct.runtime.engine import available_cores
 from infarct.training.cases import ACUTE, INDEX, OLD, Prepared, kind_of
@@ -232,9 +233,7 @@ def _claim(recipe: Recipe, index: CaseIndex, output: Path, *, resume: bool) -> N
     if resume:
         _check_same_cases(index, output / LAST)
     output.mkdir(parents=True, exist_ok=True)
-    working = output / f".{RECIPE}.part"
-    working.write_text(json.dumps(recipe.as_data(), indent=2) + "\n", encoding="utf-8")
-    working.replace(output / RECIPE)
+    write_whole(output / RECIPE, (json.dumps(recipe.as_data(), indent=2) + "\n").encode())
 
 
 def _check_same_cases(index: CaseIndex, last: Path) -> None:

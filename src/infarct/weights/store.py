@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from infarct.errors import BadRequest
+from infarct.files import write_whole
 from infarct.weights.card import card_markdown
 from infarct.weights.weight_set import WeightSet, from_bytes, to_bytes
 
@@ -39,7 +39,7 @@ def save_weights(weights: WeightSet, path: Path) -> Path:
 
     Raises `BadRequest` where they take more than 512 MiB or the disk refuses them.
     """
-    return _write_whole(path, _checked(to_bytes(weights), MAX_FILE_BYTES))
+    return _written(path, _checked(to_bytes(weights), MAX_FILE_BYTES))
 
 
 def load_weights(source: str | Path, *, folder: Path = SHIPPED_FOLDER) -> WeightSet:
@@ -85,13 +85,13 @@ def ship(weights: WeightSet, *, default: bool, folder: Path = SHIPPED_FOLDER) ->
     entries = {entry.name: entry for entry in shipped(folder=folder)}
     file = f"{weights.system}/{weights.name}.safetensors"
     content = _checked(to_bytes(weights), MAX_SHIPPED_BYTES)
-    path = _write_whole(folder / file, content)
+    path = _written(folder / file, content)
     digest = hashlib.sha256(content).hexdigest()
     if default:  # there is one for each system
         entries = {key: replace(e, default=e.default and e.system != weights.system) for key, e in entries.items()}
     entries[weights.name] = ShippedWeights(weights.name, weights.system, file, digest, default)
-    _write_whole(path.with_suffix(".md"), card_markdown(weights, size_bytes=len(content)).encode())
-    _write_whole(folder / MANIFEST, _manifest_text(entries).encode())
+    _written(path.with_suffix(".md"), card_markdown(weights, size_bytes=len(content)).encode())
+    _written(folder / MANIFEST, _manifest_text(entries).encode())
     return path
 
 
@@ -127,16 +127,10 @@ def _checked(content: bytes, limit_bytes: int) -> bytes:
     return content
 
 
-def _write_whole(path: Path, content: bytes) -> Path:
-    """Write a file beside ``path`` and give it its name: a run that fails leaves what was there."""
-    working = path.with_name(f".{path.name}.{os.getpid()}")
+def _written(path: Path, content: bytes) -> Path:
+    """Write a file, and the folders to it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            working.write_bytes(content)
-            working.replace(path)
-        finally:
-            working.unlink(missing_ok=True)
+        return write_whole(path, content)
     except OSError as error:
         raise BadRequest(f"the weights could not be written ({error.strerror})") from error
-    return path

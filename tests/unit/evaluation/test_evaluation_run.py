@@ -145,7 +145,7 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run, "_write", full)
+    monkeypatch.setattr(run, "write_whole", full)
     with pytest.raises(BadRequest, match="No space left"):
         evaluate_all(tasks(2), Counted().begin, Record(tmp_path, SETTINGS), tmp_path)
 

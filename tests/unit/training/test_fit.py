@@ -128,12 +128,13 @@ def test_an_interruption_leaves_the_recipe_whole(
     shutil.copytree(whole, output)
     before = (output / "recipe.json").read_text()
 
-    def cut_short(path: Path, text: str, **_: object) -> int:
-        path.write_bytes(text[:10].encode())
+    def cut_short(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[:10])
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_text", cut_short)
+        patched.setattr(Path, "write_bytes", cut_short)
         with pytest.raises(Killed):
             fit(tiny_recipe(), cases, output, resume=True, machine=EACH_STEP)
     assert (output / "recipe.json").read_text() == before
