@@ -7,7 +7,9 @@ from typing import Any, Final
 from torch import nn
 
 from infarct.errors import BadRequest
+from infarct.networks.da_net import DaNet, DaNetConfig
 from infarct.networks.se_res_unet import SeResUnet, SeResUnetConfig
+from infarct.networks.vb_net import VbNet, VbNetConfig
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,11 @@ class Network:
     module: Callable[[Any], nn.Module]
 
 
-NETWORKS: Final[dict[str, Network]] = {"se_res_unet": Network(SeResUnetConfig, SeResUnet)}
+NETWORKS: Final[dict[str, Network]] = {
+    "se_res_unet": Network(SeResUnetConfig, SeResUnet),
+    "vb_net": Network(VbNetConfig, VbNet),
+    "da_net": Network(DaNetConfig, DaNet),
+}
 """The networks that `build` knows; tests in tests/contracts run over all of them."""
 
 

@@ -1,0 +1,31 @@
+"""Batch normalisation that a weight file can hold."""
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+MOMENTUM: Final = 0.1
+EPSILON: Final = 1e-5
+"""Both as in torch."""
+
+
+class BatchNorm(nn.Module):
+    """`torch.nn.BatchNorm3d` without its count of batches: weight files hold floating-point numbers only."""
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("variance", torch.ones(channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Normalise each channel of (n, c, z, y, x): by this batch in training, by the running values otherwise."""
+        return functional.batch_norm(
+            features, self.mean, self.variance, self.weight, self.bias, self.training, MOMENTUM, EPSILON
+        )
