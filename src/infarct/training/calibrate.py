@@ -25,6 +25,7 @@ from infarct.types import BoolArray, Float32Array, Float64Array, LabelArray
 FALSE_ML: Final = 3.0
 """Tolerated volume (ml) in the median case without an acute lesion."""
 THRESHOLDS: Final = tuple(round(0.05 * step, 2) for step in range(2, 19))
+LEAST_OLD_DICE: Final = 0.1
 MINIMA_ML: Final = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 SMALLEST: Final = 1e-6
 """Probabilities are kept this far from 0 and 1, where logits are infinite; as in `systems.segment`."""
@@ -97,6 +98,19 @@ def fit_temperature(cases: Sequence[Predicted], output: int) -> float:
 
     found = optimize.minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded")
     return float(np.exp(found.x))
+
+
+def knows_old(cases: Sequence[Predicted]) -> bool:
+    """Return whether old infarcts are found at all: a mean Dice of `LEAST_OLD_DICE` at the best threshold.
+
+    An output that marks none answers "no old infarct" for every scan. Where no case has one nothing speaks against it.
+    """
+    taught = [case for case in cases if (case.labels == OLD).any()]
+    if not taught:
+        return True
+    adjusted = [_adjusted(case, [fit_temperature(cases, output) for output in range(2)]) for case in taught]
+    threshold = best_old_threshold(adjusted)
+    return float(np.mean([_dice(_old(case, threshold), case.labels == OLD) for case in adjusted])) >= LEAST_OLD_DICE
 
 
 def best_old_threshold(cases: Sequence[Predicted], thresholds: Sequence[float] = THRESHOLDS) -> float:

@@ -33,7 +33,8 @@ def export_checkpoint(
 ) -> WeightSet:
     """Return the weights in a checkpoint that `fit` wrote: the averaged ones, where the recipe averages.
 
-    An output for old infarcts that no training case had is left out: it has learned to answer no, without knowing.
+    An output for old infarcts that no training case had is left out: it has learned to answer no, without knowing. So
+    is one that ``point`` has nothing for.
     Without ``point`` the temperature is 1, the threshold .5 and nothing is too small. The model card tells data,
     recipe, machine, steps, time and the last validation; ``card`` (JSON) adds to it and stands over it.
 
@@ -42,7 +43,7 @@ def export_checkpoint(
     stored = _load(checkpoint)
     about = stored[ABOUT]
     recipe = recipe_of(about["recipe"])
-    outputs = _taught(recipe, about["data"])
+    outputs = len(point.temperature) if point else _taught(recipe, about["data"])
     point = point or OperatingPoint((1.0,) * outputs, (0.5,) * outputs, 0.0)
     settings = {
         "input": about["setting"],

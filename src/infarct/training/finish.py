@@ -1,6 +1,7 @@
 """The last part of a training: its best checkpoint, calibrated on the validation cases, as a weight set."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from infarct.errors import BadRequest
 from infarct.runtime import Engine, make_engine
 from infarct.runtime.engine import DeviceChoice
-from infarct.training.calibrate import OperatingPoint, Predicted, acute_outcomes, calibrate
+from infarct.training.calibrate import OperatingPoint, Predicted, acute_outcomes, calibrate, knows_old
 from infarct.training.cases import kind_of
 from infarct.training.export import export_checkpoint, told_by
 from infarct.training.fit import BEST, LAST
@@ -26,7 +27,8 @@ def finish(
     """Return the best weights of the training in ``output``, with an operating point chosen on all validation cases.
 
     ``cases`` are the prepared cases it was trained on. Without validation cases the last weights are returned as they
-    are. The model card tells how the calibrated weights do on the cases that calibrated them, and says that.
+    are. An output for old infarcts that finds none is left out. The model card tells how the calibrated weights do on
+    the cases that calibrated them, and says that.
 
     Raises `BadRequest` where ``output`` holds no checkpoint.
     """
@@ -41,6 +43,8 @@ def finish(
     recipe = recipe_of(told_by(checkpoint)["recipe"])
     engine = make_engine(weights, device=device, threads=torch.get_num_threads())  # as many as training used
     predicted = predictions(engine, validation, recipe=recipe)
+    if len(predicted[0].probabilities) > 1 and not knows_old(predicted):
+        predicted = [replace(case, probabilities=case.probabilities[:1]) for case in predicted]
     point = calibrate(predicted, calibrated_on=f"{len(predicted)} {kind_of(cases)}")
     metrics = {**weights.card["metrics"], "validation_after_calibration": summary(predicted, point)}
     return export_checkpoint(checkpoint, name=name, system=system, point=point, card={"metrics": metrics})

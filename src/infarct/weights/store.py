@@ -90,7 +90,7 @@ def ship(weights: WeightSet, *, default: bool, folder: Path = SHIPPED_FOLDER) ->
     if default:  # there is one for each system
         entries = {key: replace(e, default=e.default and e.system != weights.system) for key, e in entries.items()}
     entries[weights.name] = ShippedWeights(weights.name, weights.system, file, digest, default)
-    _written(path.with_suffix(".md"), card_markdown(weights, size_bytes=len(content)).encode())
+    _written(path.with_suffix(".md"), card_markdown(replace(weights, sha256=digest), size_bytes=len(content)).encode())
     _written(folder / MANIFEST, _manifest_text(entries).encode())
     return path
 

@@ -14,6 +14,7 @@ from infarct.training.calibrate import (
     best_old_threshold,
     calibrate,
     fit_temperature,
+    knows_old,
 )
 from infarct.types import BoolArray, Float32Array, LabelArray
 
@@ -42,6 +43,15 @@ def test_the_temperature_looks_inside_the_brain_only() -> None:
     outside[:, :4] = 0.999
     inside = Predicted(case.probabilities[:, 4:], case.labels[4:], 0.02)
     assert fit_temperature([Predicted(outside, labels, 0.02)], 0) == pytest.approx(fit_temperature([inside], 0))
+
+
+def test_an_output_that_finds_no_old_infarct_does_not_know_them() -> None:
+    case = truthful(1.0)
+    assert knows_old([case])
+    silent = case.probabilities.copy()
+    silent[1] = 0.01
+    assert not knows_old([Predicted(silent, case.labels, 0.02)])
+    assert knows_old([Predicted(silent, np.minimum(case.labels, 2), 0.02)])
 
 
 def test_without_positives_nothing_is_learnt() -> None:

@@ -90,16 +90,21 @@ def test_the_card_tells_where_weights_come_from(trained: Path) -> None:
     assert "Made up." in card_markdown(export_checkpoint(trained / LAST, name="tiny", card={"summary": "Made up."}))
 
 
+@pytest.mark.parametrize("knows_old", [True, False])
 def test_finish_calibrates_the_best_checkpoint_on_validation_cases(
-    trained: Path, cases: Path, monkeypatch: pytest.MonkeyPatch
+    knows_old: bool, trained: Path, cases: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("infarct.runtime.engine.find_spec", lambda _: None)  # torch: converting takes longer than this
+    monkeypatch.setattr("infarct.training.finish.knows_old", lambda _: knows_old)
     weights = finish(trained, cases, name="tiny")
     best = export_checkpoint(trained / BEST, name="tiny")
+    outputs = 2 if knows_old else 1
     for name, tensor in best.tensors.items():
-        np.testing.assert_array_equal(weights.tensors[name], tensor)
+        expected = tensor[:outputs] if name.startswith("head.") else tensor
+        np.testing.assert_array_equal(weights.tensors[name], expected)
     assert weights.settings["calibrated_on"] == "2 cases"
-    assert weights.settings["temperature"] != best.settings["temperature"]
+    assert len(weights.settings["temperature"]) == weights.network_config["out_channels"] == outputs
+    assert weights.settings["temperature"] != best.settings["temperature"][:outputs]
     told = weights.card["metrics"]["validation_after_calibration"]
     assert (told["cases_with_acute"], told["cases_without_acute"]) == (1, 1)
     assert 0 <= told["mean_dice"] <= 1

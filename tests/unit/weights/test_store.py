@@ -228,6 +228,12 @@ def test_shipped_weights_are_found_by_name_and_system(folder: Path) -> None:
     assert "Random numbers" in path.with_suffix(".md").read_text()
 
 
+def test_the_card_of_changed_weights_tells_the_hash_of_their_file(folder: Path) -> None:
+    changed = replace(make_weights(), card={"summary": "Changed."})
+    path = ship(changed, default=True, folder=folder)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in path.with_suffix(".md").read_text()
+
+
 def test_shipping_again_replaces(folder: Path) -> None:
     ship(make_weights(), default=True, folder=folder)
     ship(make_weights(card={"summary": "Better."}), default=True, folder=folder)
