@@ -232,15 +232,20 @@ def side_sentence(aspects: Aspects) -> str:
             return f"Scored side: {side} ({rule})."
 
 
-def method_sentence(method: str) -> str:
-    """Return what a method is, in one sentence."""
+def method_sentence(method: str, *, knows_old: bool = True) -> str:
+    """Return what a method is, in a sentence or two; ``knows_old``: it tells old infarcts from acute ones."""
     if method == ASYMMETRY:
         return (
             "Method: asymmetry, a baseline comparison of the two sides of this scan; not a trained model. "
             "It cannot see what both sides share or what lies in the midline."
         )
     if method == SEGMENT:
-        return "Method: SE-Res-U-Net, a trained network that marks acute and old infarcts voxel by voxel."
+        if knows_old:
+            return "Method: SE-Res-U-Net, a trained network that marks acute and old infarcts voxel by voxel."
+        return (
+            "Method: SE-Res-U-Net, a trained network that marks infarcts voxel by voxel. "
+            "These weights do not tell old infarcts from acute ones: an old one may be marked."
+        )
     return f"Method: {method}."
 
 
@@ -255,7 +260,8 @@ def probability_note(findings: Findings, method: str) -> str:
 def methods_note(findings: Findings) -> str:
     """Return what the main numbers come from, in a sentence or two; empty where nothing ran."""
     methods = [section.method for section in (findings.aspects, findings.infarct) if section is not None]
-    return " ".join(method_sentence(method) for method in dict.fromkeys(methods))
+    knows_old = findings.old_infarct is not None
+    return " ".join(method_sentence(method, knows_old=knows_old) for method in dict.fromkeys(methods))
 
 
 def lesion_place(lesion: Lesion) -> str:
@@ -294,7 +300,8 @@ def volume_rows(findings: Findings) -> tuple[VolumeRow, ...]:
         rows.extend(VolumeRow(f"Bleeding, {t.type}", millilitres(t.volume_ml)) for t in bleeding.types)
     if infarct is not None:
         invalid = NOT_FOR_REPERFUSION if bleeding is not None and bleeding.suspected else ""
-        what = "Darker than the other side, not old" if infarct.method == ASYMMETRY else "Infarct, not old"
+        what = "Darker than the other side" if infarct.method == ASYMMETRY else "Infarct"
+        what = f"{what}, not old" if old is not None else f"{what}, age undetermined"
         rows.append(VolumeRow(what, millilitres(infarct.volume_ml), invalid))
     if old is not None:
         rows.append(VolumeRow("Old infarct", millilitres(old.volume_ml), "not counted as acute"))

@@ -2,7 +2,7 @@ import pytest
 from synthetic_head import FLAGS, CaseMaker, make_aspects, make_findings
 
 from infarct.anatomy import REGIONS
-from infarct.findings import Agreement, FollowupInfarct, Quality, Weights
+from infarct.findings import Agreement, FollowupInfarct, Infarct, OldInfarct, Quality, Weights
 from infarct.types import Flag
 from infarct.writers import wording
 
@@ -134,6 +134,16 @@ def test_probabilities_say_what_they_rest_on() -> None:
     assert "not calibrated on patients" in wording.probability_note(learned, "asymmetry")
     assert wording.probability_note(make_findings(), "aspects") == ""
     assert "not a trained model" in wording.method_sentence("asymmetry")
+
+
+def test_weights_that_do_not_know_old_infarcts_are_said_not_to() -> None:
+    infarct = Infarct(method="se_res_unet", volume_ml=9.0, side="left", lesions=())
+    unknown = make_findings(infarct=infarct)
+    known = make_findings(infarct=infarct, old_infarct=OldInfarct(volume_ml=0.0, lesions=()))
+    assert "do not tell old infarcts from acute ones" in wording.methods_note(unknown)
+    assert "acute and old infarcts" in wording.methods_note(known)
+    assert [row.what for row in wording.volume_rows(unknown)] == ["Infarct, age undetermined"]
+    assert [row.what for row in wording.volume_rows(known)] == ["Infarct, not old", "Old infarct"]
 
 
 def test_volumes_of_every_section_are_listed() -> None:
