@@ -11,6 +11,7 @@ from infarct.cli.demo import demo
 from infarct.cli.evaluate import evaluate
 from infarct.cli.models import models
 from infarct.cli.phantom import phantom
+from infarct.cli.reference import reference
 from infarct.cli.reproduce import reproduce
 from infarct.cli.schema import schema
 from infarct.cli.train import train
@@ -31,6 +32,7 @@ app.command()(schema)
 app.command()(train)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(cohort, name="cohort")
+app.add_typer(reference, name="reference")
 app.add_typer(reproduce, name="reproduce")
 
 
