@@ -46,12 +46,13 @@ def test_the_temperature_looks_inside_the_brain_only() -> None:
 
 
 def test_an_output_that_finds_no_old_infarct_does_not_know_them() -> None:
-    case = truthful(1.0)
-    assert knows_old([case])
-    silent = case.probabilities.copy()
-    silent[1] = 0.01
-    assert not knows_old([Predicted(silent, case.labels, 0.02)])
-    assert knows_old([Predicted(silent, np.minimum(case.labels, 2), 0.02)])
+    labels = np.ones((4, 20, 20), np.uint8)
+    labels[1:3, 5:10, 5:10] = 3
+    silent = np.full((2, *labels.shape), 0.01, np.float32)
+    finding = np.stack([silent[0], np.where(labels == 3, np.float32(0.6), np.float32(0.1))])
+    assert knows_old([Predicted(finding, labels, 0.02)])
+    assert not knows_old([Predicted(silent, labels, 0.02)])
+    assert knows_old([Predicted(silent, np.minimum(labels, 1), 0.02)])
 
 
 def test_without_positives_nothing_is_learnt() -> None:
