@@ -43,7 +43,11 @@ def segmentation_loss(
     if setting.reduction == "mean":
         total = total / (weight.sum() * logits.shape[1]).clamp(min=1.0)
     dice = soft_dice_loss(
-        torch.sigmoid(logits) * weight, targets * weight, over=setting.dice_over, epsilon=setting.epsilon
+        torch.sigmoid(logits) * weight,
+        targets * weight,
+        over=setting.dice_over,
+        epsilon=setting.epsilon,
+        absent_counts=setting.absent_counts,
     )
     return LossParts(setting.bce_weight * total + setting.dice_weight * dice, total, dice)
 
@@ -54,13 +58,21 @@ def class_weights(targets: Tensor, positive_share: Tensor) -> Tensor:
     return targets * (1 - share) + (1 - targets) * share
 
 
-def soft_dice_loss(probabilities: Tensor, targets: Tensor, *, over: str, epsilon: float) -> Tensor:
+def soft_dice_loss(
+    probabilities: Tensor, targets: Tensor, *, over: str, epsilon: float, absent_counts: bool = True
+) -> Tensor:
     """Return 1 - (2 sum(p y) + e) / (sum(p p) + sum(y y) + e), the mean over outputs (and patches).
 
     ``probabilities`` and ``targets`` are (n, k, z, y, x); the sums run over the whole batch where ``over`` is "batch",
-    over each patch where it is "patch". Without positives the loss falls only where probabilities near 0.
+    over each patch where it is "patch". A sum without positives falls only where probabilities near 0; the mean leaves
+    it out unless ``absent_counts``, and is 0 where nothing is left.
     """
     axes = (0, 2, 3, 4) if over == "batch" else (2, 3, 4)
     shared = (probabilities * targets).sum(axes)
-    squares = (probabilities * probabilities).sum(axes) + (targets * targets).sum(axes)
-    return (1 - (2 * shared + epsilon) / (squares + epsilon)).mean()
+    positives = (targets * targets).sum(axes)
+    squares = (probabilities * probabilities).sum(axes) + positives
+    losses = 1 - (2 * shared + epsilon) / (squares + epsilon)
+    if absent_counts:
+        return losses.mean()
+    present = (positives > 0).to(losses)
+    return (losses * present).sum() / present.sum().clamp(min=1.0)

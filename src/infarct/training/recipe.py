@@ -50,7 +50,8 @@ class LossSetting:
 
     ``weighted``: the paper's weights by the share of voxels that are positive in all training images. ``reduction`` is
     the BCE's, over voxels. ``dice_over``: one Dice for the batch or one a patch. ``inside_brain``: only voxels of the
-    brain count, in the loss and in the shares. ``epsilon`` is that of the Dice.
+    brain count, in the loss and in the shares. ``epsilon`` is that of the Dice. ``absent_counts``: the Dice of an output
+    that has nothing to mark counts too, which teaches one that seldom has anything to mark nothing at all.
     """
 
     weighted: bool
@@ -60,6 +61,7 @@ class LossSetting:
     dice_over: Literal["batch", "patch"] = "batch"
     inside_brain: bool = False
     epsilon: float = 1e-5
+    absent_counts: bool = True
 
 
 @dataclass(frozen=True)
@@ -281,7 +283,7 @@ GPU_RECIPE: Final = Recipe(
     steps=10_000,
     learning_rate=1e-3,
     schedule=Schedule("cosine", floor=1e-6, warm_up=200),
-    loss=LossSetting(weighted=False, inside_brain=True, epsilon=1.0),
+    loss=LossSetting(weighted=False, inside_brain=True, epsilon=1.0, absent_counts=False),
     phantoms=EVERYDAY_PHANTOMS,
     weight_decay=1e-3,
     clip_norm=5.0,

@@ -1,8 +1,8 @@
 """How well a network segments whole cases, while it is trained.
 
 The score that chooses the best checkpoint is the mean Dice of acute infarcts over the cases that have one, less 0.01
-for each ml marked in the median case that has none: 3 ml, which is tolerable, cost as much as .03 of Dice. The
-threshold is 0.5; it is chosen later (`training.calibrate`).
+for each ml marked in the median case that has none: 3 ml, which is tolerable, cost as much as .03 of Dice. It is that of
+the best threshold: which one ships is chosen later (`training.calibrate`), and is often far from 0.5.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,17 +20,17 @@ from infarct.training.store import StoredCase
 from infarct.types import Float32Array
 
 DICE_A_ML: Final = 0.01
-THRESHOLD: Final = 0.5
+THRESHOLDS: Final = tuple(round(0.1 * step, 1) for step in range(1, 10))
 SMALLEST: Final = 1e-6
 """Probabilities are kept this far from 0 and 1, where logits are infinite."""
 
 
 @dataclass(frozen=True)
 class CaseScore:
-    """``dice`` of the first target at threshold 0.5, None without a lesion; ``marked_ml`` of it; the ``loss``."""
+    """``dice`` of the first target, None without a lesion, and ``marked_ml`` of it, at each of `THRESHOLDS`; ``loss``."""
 
-    dice: float | None
-    marked_ml: float
+    dice: tuple[float, ...] | None
+    marked_ml: tuple[float, ...]
     loss: float
 
 
@@ -62,12 +62,13 @@ def score_case(
     """Return the score of a case that is segmented tile by tile; ``loss`` takes logits and labels, batches of one."""
     probabilities = predict_case(engine, case, recipe=recipe)
     truth = case.labels == recipe.targets[0]
-    marked = probabilities[0] >= THRESHOLD
+    marked = [probabilities[0] >= threshold for threshold in THRESHOLDS]
     logits = torch.logit(torch.from_numpy(probabilities)[None], SMALLEST)
-    both = int(truth.sum()) + int(marked.sum())
-    dice = 2 * int((truth & marked).sum()) / both if truth.any() else None
     total = float(loss(logits, torch.from_numpy(np.array(case.labels))[None]))
-    return CaseScore(dice, int(marked.sum()) * case.voxel_ml, total)
+    dice = tuple(2 * int((truth & one).sum()) / (int(truth.sum()) + int(one.sum())) for one in marked)
+    return CaseScore(
+        dice if truth.any() else None, tuple(int(one.sum()) * case.voxel_ml for one in marked), total
+    )
 
 
 def predict_case(engine: Engine, case: StoredCase, *, recipe: Recipe, both_ways: bool = False) -> Float32Array:
@@ -79,13 +80,16 @@ def predict_case(engine: Engine, case: StoredCase, *, recipe: Recipe, both_ways:
 
 
 def summary_of(scores: Sequence[CaseScore]) -> dict[str, float]:
-    """Return what is logged of the scores of cases: nothing that no case tells."""
+    """Return what is logged of the scores of cases, at the threshold with the best score: nothing that no case tells."""
     dices = [score.dice for score in scores if score.dice is not None]
     false_ml = [score.marked_ml for score in scores if score.dice is None]
-    summary = {"val_loss": float(np.mean([score.loss for score in scores]))}
+    dice = np.mean(dices, axis=0) if dices else np.zeros(len(THRESHOLDS))
+    false = np.median(false_ml, axis=0) if false_ml else np.zeros(len(THRESHOLDS))
+    best = int(np.argmax(dice - DICE_A_ML * false))
+    summary = {"val_loss": float(np.mean([score.loss for score in scores])), "val_threshold": THRESHOLDS[best]}
     if dices:
-        summary["val_dice"] = float(np.mean(dices))
+        summary["val_dice"] = float(dice[best])
     if false_ml:
-        summary["val_false_ml"] = float(np.median(false_ml))
-    summary["val_score"] = summary.get("val_dice", 0.0) - DICE_A_ML * summary.get("val_false_ml", 0.0)
+        summary["val_false_ml"] = float(false[best])
+    summary["val_score"] = float(dice[best] - DICE_A_ML * false[best])
     return summary

@@ -115,6 +115,24 @@ def test_dice_without_positives_falls_with_the_probabilities() -> None:
     assert losses[-1] == 0
 
 
+def test_dice_of_an_absent_output_can_be_left_out() -> None:
+    """Two outputs and two patches: only the first output of the second patch has anything to mark."""
+    generator = torch.Generator().manual_seed(2)
+    probabilities = torch.rand((2, 2, 2, 3, 4), generator=generator, requires_grad=True)
+    truth = torch.zeros_like(probabilities)
+    truth[1, 0, 0] = 1
+    alone = soft_dice_loss(probabilities[1:, :1], truth[1:, :1], over="patch", epsilon=1.0)
+    found = soft_dice_loss(probabilities, truth, over="patch", epsilon=1.0, absent_counts=False)
+    torch.testing.assert_close(found, alone)
+    (gradient,) = torch.autograd.grad(found, probabilities)
+    assert not gradient[0].any()
+    assert not gradient[:, 1].any()
+    batch = soft_dice_loss(probabilities, truth, over="batch", epsilon=1.0, absent_counts=False)
+    torch.testing.assert_close(batch, soft_dice_loss(probabilities[:, :1], truth[:, :1], over="batch", epsilon=1.0))
+    nothing = torch.zeros_like(truth)
+    assert soft_dice_loss(probabilities, nothing, over="batch", epsilon=1.0, absent_counts=False) == 0
+
+
 def test_half_precision_logits_are_summed_in_float32() -> None:
     """A sum over 4,096 voxels would stop growing in bfloat16 after a few hundred."""
     logits = torch.zeros((1, 1, 16, 16, 16), dtype=torch.bfloat16)

@@ -8,7 +8,7 @@ import torch
 from prepared_blobs import blob_case, tiny_recipe
 from torch import Tensor, nn
 
-from infarct.training.validation import CaseScore, ModuleEngine, score_case, summary_of
+from infarct.training.validation import THRESHOLDS, CaseScore, ModuleEngine, score_case, summary_of
 
 CPU = torch.device("cpu")
 
@@ -34,28 +34,38 @@ def score(*, lesion: bool) -> tuple[CaseScore, float, float]:
 
 def test_dice_and_volume_of_a_case() -> None:
     found, dice, marked_ml = score(lesion=True)
-    assert found.dice == pytest.approx(dice)
+    assert found.dice == pytest.approx([dice] * len(THRESHOLDS))  # the network is sure of all
     assert 0.5 < dice < 1
-    assert found.marked_ml == pytest.approx(marked_ml)
+    assert found.marked_ml == pytest.approx([marked_ml] * len(THRESHOLDS))
     assert found.loss > 0
 
 
 def test_a_case_without_a_lesion_has_no_dice() -> None:
     found, _, marked_ml = score(lesion=False)
     assert found.dice is None
-    assert found.marked_ml == pytest.approx(marked_ml)
+    assert found.marked_ml == pytest.approx([marked_ml] * len(THRESHOLDS))
+
+
+def at_thresholds(**values: float) -> tuple[float, ...]:
+    """Return a value for each threshold: ``t4`` is that at 0.4, 0 where none is given."""
+    return tuple(values.get(f"t{round(10 * threshold)}", 0.0) for threshold in THRESHOLDS)
 
 
 def test_summary_by_hand() -> None:
-    scores = [CaseScore(0.6, 9.0, 1.0), CaseScore(0.4, 1.0, 2.0)]
-    scores += [CaseScore(None, ml, 3.0) for ml in (0.0, 2.0, 50.0)]
+    """0.4 has the best Dice, 0.1 a better one that costs more in false volume than it gains."""
+    scores = [
+        CaseScore(at_thresholds(t1=0.65, t4=0.6, t5=0.1), at_thresholds(t4=9.0), 1.0),
+        CaseScore(at_thresholds(t1=0.45, t4=0.4, t5=0.3), at_thresholds(t4=1.0), 2.0),
+    ]
+    scores += [CaseScore(None, at_thresholds(t1=ml + 20, t4=ml), 3.0) for ml in (0.0, 2.0, 50.0)]
     summary = summary_of(scores)
+    assert summary["val_threshold"] == 0.4
     assert summary["val_dice"] == pytest.approx(0.5)
     assert summary["val_false_ml"] == 2.0
     assert summary["val_loss"] == pytest.approx(2.4)
     assert summary["val_score"] == pytest.approx(0.5 - 0.02)
-    assert summary_of(scores[:2])["val_score"] == pytest.approx(0.5)
-    assert summary_of(scores[2:])["val_score"] == pytest.approx(-0.02)
+    assert summary_of(scores[:2])["val_score"] == pytest.approx(0.55)
+    assert summary_of(scores[2:])["val_score"] == 0.0  # nothing marked at the highest
 
 
 def test_bf16_validation_stays_close() -> None:
