@@ -66,9 +66,7 @@ def score_case(
     logits = torch.logit(torch.from_numpy(probabilities)[None], SMALLEST)
     total = float(loss(logits, torch.from_numpy(np.array(case.labels))[None]))
     dice = tuple(2 * int((truth & one).sum()) / (int(truth.sum()) + int(one.sum())) for one in marked)
-    return CaseScore(
-        dice if truth.any() else None, tuple(int(one.sum()) * case.voxel_ml for one in marked), total
-    )
+    return CaseScore(dice if truth.any() else None, tuple(int(one.sum()) * case.voxel_ml for one in marked), total)
 
 
 def predict_case(engine: Engine, case: StoredCase, *, recipe: Recipe, both_ways: bool = False) -> Float32Array:
