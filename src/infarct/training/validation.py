@@ -65,8 +65,11 @@ def score_case(
     marked = [probabilities[0] >= threshold for threshold in THRESHOLDS]
     logits = torch.logit(torch.from_numpy(probabilities)[None], SMALLEST)
     total = float(loss(logits, torch.from_numpy(np.array(case.labels))[None]))
-    dice = tuple(2 * int((truth & one).sum()) / (int(truth.sum()) + int(one.sum())) for one in marked)
-    return CaseScore(dice if truth.any() else None, tuple(int(one.sum()) * case.voxel_ml for one in marked), total)
+    wanted, marked_ml = int(truth.sum()), tuple(int(one.sum()) * case.voxel_ml for one in marked)
+    if not wanted:
+        return CaseScore(None, marked_ml, total)
+    dice = tuple(2 * int((truth & one).sum()) / (wanted + int(one.sum())) for one in marked)
+    return CaseScore(dice, marked_ml, total)
 
 
 def predict_case(engine: Engine, case: StoredCase, *, recipe: Recipe, both_ways: bool = False) -> Float32Array:

@@ -1,6 +1,7 @@
 """Whole cases scored while training: Dice, false volume, and what chooses the best checkpoint."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,6 +45,15 @@ def test_a_case_without_a_lesion_has_no_dice() -> None:
     found, _, marked_ml = score(lesion=False)
     assert found.dice is None
     assert found.marked_ml == pytest.approx([marked_ml] * len(THRESHOLDS))
+
+
+def test_a_case_without_a_lesion_in_which_nothing_is_marked() -> None:
+    case = blob_case(11, lesion=False)
+    case = replace(case, channels=np.zeros_like(case.channels))
+    engine = ModuleEngine(Threshold(), device=CPU, precision="fp32")
+    found = score_case(engine, case, recipe=tiny_recipe(), loss=lambda logits, _: logits[:, 0].exp().mean())
+    assert found.dice is None
+    assert found.marked_ml == (0.0,) * len(THRESHOLDS)
 
 
 def at_thresholds(**values: float) -> tuple[float, ...]:
