@@ -1,8 +1,8 @@
 """How well a network segments whole cases, while it is trained.
 
 The score that chooses the best checkpoint is the mean Dice of acute infarcts over the cases that have one, less 0.01
-for each ml marked in the median case that has none: 3 ml, which is tolerable, cost as much as .03 of Dice. It is that of
-the best threshold: which one ships is chosen later (`training.calibrate`), and is often far from 0.5.
+for each ml marked in the median case that has none: 3 ml, which is tolerable, cost as much as .03 of Dice. It is that
+of the best threshold: which one ships is chosen later (`training.calibrate`), and is often far from 0.5.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ SMALLEST: Final = 1e-6
 
 @dataclass(frozen=True)
 class CaseScore:
-    """``dice`` of the first target, None without a lesion, and ``marked_ml`` of it, at each of `THRESHOLDS`; ``loss``."""
+    """``dice`` of the first target, None without a lesion, and ``marked_ml`` at each of `THRESHOLDS`; the ``loss``."""
 
     dice: tuple[float, ...] | None
     marked_ml: tuple[float, ...]
@@ -81,7 +81,7 @@ def predict_case(engine: Engine, case: StoredCase, *, recipe: Recipe, both_ways:
 
 
 def summary_of(scores: Sequence[CaseScore]) -> dict[str, float]:
-    """Return what is logged of the scores of cases, at the threshold with the best score: nothing that no case tells."""
+    """Return what is logged of cases, at the threshold with the best score: nothing that no case tells."""
     dices = [score.dice for score in scores if score.dice is not None]
     false_ml = [score.marked_ml for score in scores if score.dice is None]
     dice = np.mean(dices, axis=0) if dices else np.zeros(len(THRESHOLDS))
