@@ -4,6 +4,8 @@ Between two slices values are interpolated along the slice normal, the shortest 
 two slices lies at two places, and going along the rows would smear anatomy by the tilt.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -29,22 +31,36 @@ def resample(
     """
     if antialias:
         array = _smoothed_for(array, source, target)
-    return _sampled(array, source, target, transform, order=1, fill=fill)
+    out = np.full(target.shape_zyx, fill, dtype=np.float32)
+    for k, plane in _planes(array, source, target, transform, order=1, fill=fill):
+        out[k] = plane
+    return out
 
 
 def resample_labels(
     labels: LabelArray, source: Geometry, target: Geometry, *, transform: npt.ArrayLike | None = None
 ) -> LabelArray:
     """Return a label map (uint8, (z, y, x)) on ``target`` by nearest neighbour; 0 outside."""
-    return _sampled(labels, source, target, transform, order=0, fill=0).astype(np.uint8)
+    out = np.zeros(target.shape_zyx, dtype=np.uint8)
+    for k, plane in _planes(labels, source, target, transform, order=0, fill=0):
+        out[k] = plane
+    return out
+
+
+def labels_at(labels: LabelArray, source: Geometry, points_mm: Float64Array) -> LabelArray:
+    """Return the label (uint8, (z, y, x), on ``source``) of the voxel nearest to each LPS point (..., 3); 0 outside."""
+    return _between_slices(labels, source, points_mm, order=0, fill=0).astype(np.uint8)
 
 
 def resample_mask(
     mask: BoolArray, source: Geometry, target: Geometry, *, transform: npt.ArrayLike | None = None
 ) -> BoolArray:
     """Return a mask (bool, (z, y, x)) on ``target``: where at least half of it, linearly interpolated, is set."""
-    part = _sampled(mask.astype(np.float32), source, target, transform, order=1, fill=0.0)
-    return np.asarray(part >= 0.5)
+    out = np.zeros(target.shape_zyx, dtype=bool)
+    planes = _planes(mask.astype(np.float32), source, target, transform, order=1, fill=0.0)
+    for k, plane in planes if mask.any() else ():
+        out[k] = plane >= 0.5
+    return out
 
 
 def _smoothed_for(array: Float32Array, source: Geometry, target: Geometry) -> Float32Array:
@@ -56,7 +72,7 @@ def _smoothed_for(array: Float32Array, source: Geometry, target: Geometry) -> Fl
     return smooth
 
 
-def _sampled(
+def _planes(
     array: Float32Array | LabelArray,
     source: Geometry,
     target: Geometry,
@@ -64,20 +80,20 @@ def _sampled(
     *,
     order: int,
     fill: float,
-) -> Float32Array:
+) -> Iterator[tuple[int, Float32Array]]:
+    """Yield the index and the values (float32, (y, x)) of each slice of the target that ``array`` reaches."""
     if array.shape != source.shape_zyx:
         raise ValueError(f"array of shape {array.shape} does not fit a geometry of {source.shape_zyx}")
     if transform is None and np.allclose(source.directions, target.directions, atol=1e-7):
-        return _sampled_parallel(array, source, target, order=order, fill=fill)
+        return _planes_parallel(array, source, target, order=order, fill=fill)
     matrix = np.eye(4) if transform is None else np.asarray(transform, dtype=np.float64)
-    return _sampled_freely(array, source, target, matrix, order=order, fill=fill)
+    return _planes_freely(array, source, target, matrix, order=order, fill=fill)
 
 
-def _sampled_parallel(
+def _planes_parallel(
     array: Float32Array | LabelArray, source: Geometry, target: Geometry, *, order: int, fill: float
-) -> Float32Array:
+) -> Iterator[tuple[int, Float32Array]]:
     """Sample where both grids share their axes: slices, rows and columns are then interpolated one by one."""
-    out = np.full(target.shape_zyx, fill, dtype=np.float32)
     last = (target.size_yx[0] - 1, target.size_yx[1] - 1)
     for k in range(target.shape_zyx[0]):
         corners = target.index_to_world([(k, 0, 0), (k, *last)])
@@ -89,8 +105,7 @@ def _sampled_parallel(
         if part > 0:
             upper = _plane_parallel(array[above], source.in_plane_index(above, corners), target, order, fill)
             plane = plane * (1 - part) + upper * part
-        out[k] = plane
-    return out
+        yield k, plane
 
 
 def _plane_parallel(
@@ -103,8 +118,10 @@ def _plane_parallel(
         below, above, part = _neighbours(position, count, order)
         if axis == 0:
             inside, part = inside[:, None], part[:, None]
-        plane = plane.take(below, axis) * (1 - part) + plane.take(above, axis) * part
-        plane = np.where(inside, plane, np.float32(fill))
+        lower = plane.take(below, axis)
+        plane = lower * (1 - part) + plane.take(above, axis) * part if part.any() else lower
+        if not inside.all():
+            plane = np.where(inside, plane, np.float32(fill))
     return plane.astype(np.float32)
 
 
@@ -117,7 +134,7 @@ def _neighbours(
     return below, np.minimum(below + 1, count - 1), (clipped - below).astype(np.float32)
 
 
-def _sampled_freely(
+def _planes_freely(
     array: Float32Array | LabelArray,
     source: Geometry,
     target: Geometry,
@@ -125,22 +142,20 @@ def _sampled_freely(
     *,
     order: int,
     fill: float,
-) -> Float32Array:
+) -> Iterator[tuple[int, Float32Array]]:
     """Sample through any affine map, slice by slice of the target."""
     rows, columns = np.meshgrid(*(np.arange(n, dtype=np.float64) for n in target.size_yx), indexing="ij")
     rows, columns = rows[..., None], columns[..., None]
-    out = np.full(target.shape_zyx, fill, dtype=np.float32)
     for k in range(target.shape_zyx[0]):
         corner, down, right = target.index_to_world([(k, 0, 0), (k, 1, 0), (k, 0, 1)]) @ matrix[:3, :3].T
         corner, down, right = (point + matrix[:3, 3] for point in (corner, down, right))
         if source.is_upright and source.is_even:  # then the index too is linear in row and column
             corner, down, right = source.world_to_index([corner, down, right])
             index = corner + rows * (down - corner) + columns * (right - corner)
-            out[k] = _looked_up(array, index, order, fill)
+            yield k, _looked_up(array, index, order, fill)
         else:
             world = corner + rows * (down - corner) + columns * (right - corner)
-            out[k] = _between_slices(array, source, world, order, fill)
-    return out
+            yield k, _between_slices(array, source, world, order, fill)
 
 
 def _between_slices(

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from infarct.volume import Geometry, resample, resample_labels, resample_mask
-from infarct.volume.resample import _sampled_freely, _sampled_parallel
 
 SLOPE, LEVEL = np.array([0.7, -1.3, 0.4]), 25.0
 
@@ -98,13 +97,18 @@ def test_parallel_path_equals_the_free_path(seed: int, angles, shear: float) -> 
     source = leaning(base, shear, np.cumsum(np.r_[0, random.uniform(2, 8, 6)]))
     target = turned(angles, (9, 14, 12), tuple(random.uniform(0.7, 3, 3)))
     values = random.normal(0, 100, source.shape_zyx).astype(np.float32)
-    fast = _sampled_parallel(values, source, target, order=1, fill=-1000)
-    free = _sampled_freely(values, source, target, np.eye(4), order=1, fill=-1000)
+    fast = resample(values, source, target)
+    free = resample(values, source, target, transform=np.eye(4))
     np.testing.assert_allclose(fast, free, atol=2e-3)
     labels = random.integers(0, 21, source.shape_zyx).astype(np.uint8)
-    fast = _sampled_parallel(labels, source, target, order=0, fill=0)
-    free = _sampled_freely(labels, source, target, np.eye(4), order=0, fill=0)
-    assert np.array_equal(fast, free)
+    assert np.array_equal(
+        resample_labels(labels, source, target), resample_labels(labels, source, target, transform=np.eye(4))
+    )
+    mask = labels > 9
+    half = resample(mask.astype(np.float32), source, target, fill=0.0) >= 0.5
+    assert np.array_equal(resample_mask(mask, source, target), half)
+    assert half.any()
+    assert not half.all()
 
 
 def test_the_same_grid_gives_the_same_values() -> None:
