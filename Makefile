@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEMO := build/demo
 DATA ?=
 
-.PHONY: demo test test-all test-real check bench bench-phantom bench-segment train-segment format schema clean
+.PHONY: demo test test-all test-real check bench bench-phantom bench-segment train-segment train-aspects format schema clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -54,6 +54,11 @@ bench-segment: $(STAMP)
 ## Train the segmentation from nothing: phantoms (43 minutes), then about an hour on two cores.
 train-segment: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/infarct train segment --cohort phantom --preset cpu --jobs 2 --output build/train-segment \
+		--accelerator cpu --devices 2 --strategy ddp
+
+## Train DA-Net from nothing, on phantoms.
+train-aspects: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/infarct train aspects --cohort phantom --preset cpu --jobs 2 --output build/train-aspects \
 		--accelerator cpu --devices 2 --strategy ddp
 
 format: $(STAMP)

@@ -13,8 +13,9 @@ REGIONS: Final[tuple[Region, ...]] = ("C", "I", "IC", "L", "M1", "M2", "M3", "M4
 """The ten ASPECTS regions, always in this order (Barber et al., Lancet 2000;355:1670)."""
 GANGLIONIC_REGIONS: Final[tuple[Region, ...]] = ("C", "I", "IC", "L", "M1", "M2", "M3")
 SUPRAGANGLIONIC_REGIONS: Final[tuple[Region, ...]] = ("M4", "M5", "M6")
-SUBCORTICAL_REGIONS: Final[tuple[Region, ...]] = ("C", "IC", "L")
-CORTICAL_REGIONS: Final[tuple[Region, ...]] = ("I", "M1", "M2", "M3", "M4", "M5", "M6")
+SUBCORTICAL_REGIONS: Final[tuple[Region, ...]] = ("C", "I", "IC", "L")
+CORTICAL_REGIONS: Final[tuple[Region, ...]] = ("M1", "M2", "M3", "M4", "M5", "M6")
+"""The insula is cortex, but counts with its deep neighbours, as in the ASPECTS paper (DOI 10.1002/hbm.25845)."""
 
 REGION_NAMES: Final[dict[Region, str]] = {
     "C": "caudate",

@@ -7,16 +7,20 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from infarct.anatomy import Region, Side, Territory
 from infarct.types import BoolArray, Flag, Float32Array, LabelArray
 
-SCHEMA_VERSION: Final = "1.0"
+SCHEMA_VERSION: Final = "1.1"
 INTENDED_USE: Final = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
+
+LONGEST_NAME: Final = 64
+"""Characters of a reader's name."""
 
 Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Volume: TypeAlias = Annotated[float, Field(ge=0)]
+Score: TypeAlias = Annotated[int, Field(ge=0, le=10)]
 Stage: TypeAlias = Literal["acute", "subacute", "old", "undetermined"]
 
 
@@ -85,31 +89,69 @@ class RegionFinding(Frozen):
     evaluable: bool
 
 
+def _printable(name: str) -> str:
+    if not name.isprintable() or not name.strip():
+        raise ValueError("a name holds printable characters only, and not only spaces")
+    return name
+
+
 class Override(Frozen):
     """A reader's correction of one region."""
 
     region: Region
     side: Side
     affected: bool
-    reader: str
-    at: str = Field(description="ISO 8601 time")
+    reader: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_printable)]
+    at: str = Field(description="ISO 8601, UTC, whole seconds")
 
 
 class Aspects(Frozen):
     """The Alberta Stroke Program Early CT Score of both sides and the scored one."""
 
-    score: Annotated[int, Field(ge=0, le=10)] | None = Field(
-        description="Null where a region that decides it cannot be judged"
+    score: Score | None = Field(description="Null where a region that decides it cannot be judged")
+    score_min: Score
+    score_max: Score
+    score_interval: tuple[Score, Score] | None = Field(
+        default=None, description="Central 95 % by the region probabilities, lower bound first"
     )
-    score_min: Annotated[int, Field(ge=0, le=10)]
-    score_max: Annotated[int, Field(ge=0, le=10)]
     side: Literal["left", "right", "both", "none"]
     side_rule: Literal["symptomatic", "evidence", "min"]
-    left_score: Annotated[int, Field(ge=0, le=10)] | None
-    right_score: Annotated[int, Field(ge=0, le=10)] | None
+    left_score: Score | None
+    right_score: Score | None
     method: str
-    regions: tuple[RegionFinding, ...]
-    overrides: tuple[Override, ...] = ()
+    regions: tuple[RegionFinding, ...] = Field(description="As the system judged them, whatever a reader set")
+    overrides: tuple[Override, ...] = Field(
+        default=(), description="In the order in which readers set them; scores follow the last word on a region"
+    )
+
+
+def as_counted(regions: tuple[RegionFinding, ...], overrides: tuple[Override, ...]) -> tuple[RegionFinding, ...]:
+    """Return the regions as they count in the score: with what readers set, the last word on each.
+
+    A reader can judge what the system cannot, so a set region is evaluable; its probability is 0 or 1.
+    """
+    last = {(override.region, override.side): override.affected for override in overrides}
+
+    def counted(finding: RegionFinding) -> RegionFinding:
+        affected = last.get((finding.region, finding.side))
+        if affected is None:
+            return finding
+        return finding.model_copy(update={"affected": affected, "probability": float(affected), "evaluable": True})
+
+    return tuple(counted(finding) for finding in regions)
+
+
+class HyperdenseArtery(Frozen):
+    """Whether the trunk of a middle cerebral artery is denser than the other: a sign of a clot in it.
+
+    ``side`` is the denser one. Thick slices thin a clot out; a high or low hematocrit shifts both sides.
+    """
+
+    suspected: bool
+    side: Side
+    mean_hu: float = Field(description="Densest stretch of the artery on that side")
+    contralateral_mean_hu: float = Field(description="Densest stretch of the other side's artery")
+    ratio: Annotated[float, Field(ge=1)] = Field(description="Of the two densities")
 
 
 class Lesion(Frozen):
@@ -210,13 +252,14 @@ class Provenance(Frozen):
 class Findings(Frozen):
     """Everything infarct says about one scan: the content of ``findings.json``."""
 
-    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    schema_version: Literal["1.1"] = SCHEMA_VERSION
     software: Software
     intended_use: str = INTENDED_USE
     scan: ScanSummary
     quality: Quality
     hemorrhage: Hemorrhage | None = None
     aspects: Aspects | None = None
+    hyperdense_artery: HyperdenseArtery | None = None
     infarct: Infarct | None = None
     old_infarct: OldInfarct | None = None
     localization: Localization | None = None

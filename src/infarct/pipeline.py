@@ -20,6 +20,7 @@ from infarct.findings import (
     Findings,
     Hemorrhage,
     Maps,
+    Override,
     Provenance,
     Quality,
     ScanSummary,
@@ -40,12 +41,25 @@ from infarct.preprocess.quality import (
     scan_flags,
     unique_flags,
 )
+from infarct.systems.aspects import Scorer, score_head
 from infarct.systems.asymmetry import AsymmetryConfig, AsymmetryResult, compare_sides
+from infarct.systems.dense_artery import ArteryConfig, find_dense_artery
+from infarct.systems.regions import SideRule, overridden
 from infarct.systems.segment import Drawn, Segmenter, SegmentResult, drawn_on, segment
 from infarct.types import BoolArray, Flag, Float32Array
 from infarct.volume import Geometry, Scan, resample, resample_labels, resample_mask, volume_ml
 
-STEPS: Final = ("brain", "registration", "midplane", "asymmetry", "segment", "quality", "maps")
+STEPS: Final = (
+    "brain",
+    "registration",
+    "midplane",
+    "asymmetry",
+    "aspects",
+    "dense_artery",
+    "segment",
+    "quality",
+    "maps",
+)
 """Names of the steps in order; keys of ``timings_s``. A system without a model is left out."""
 
 
@@ -53,6 +67,7 @@ STEPS: Final = ("brain", "registration", "midplane", "asymmetry", "segment", "qu
 class Models:
     """The trained systems that take part; None leaves one out."""
 
+    aspects: Scorer | None = None
     segment: Segmenter | None = None
 
 
@@ -61,12 +76,15 @@ class Request:
     """What the user says about the patient and asks for.
 
     ``onset_hours`` is the time from symptom onset to the scan; where the onset was not witnessed,
-    ``last_known_well_hours`` stands instead. ``symptomatic_side`` is the side of the brain to be scored.
+    ``last_known_well_hours`` stands instead. ``symptomatic_side`` is the side of the brain to be scored; without one,
+    ``side_rule`` decides. ``overrides`` are regions that a reader sets.
     """
 
     onset_hours: float | None = None
     last_known_well_hours: float | None = None
     symptomatic_side: Side | None = None
+    side_rule: SideRule = "evidence"
+    overrides: tuple[Override, ...] = ()
 
 
 @dataclass
@@ -91,7 +109,8 @@ def analyze(
     """Return the findings of a scan with the maps behind them.
 
     Infarcts come from the segmentation network where it takes part, otherwise from the comparison of the two sides; a
-    network that fails is flagged, and its section is null.
+    network that fails is flagged, and its section is null. ASPECTS come from DA-Net where it takes part, otherwise
+    from the same comparison.
 
     Raises `NotHeadCT` where no brain can be found in the scan.
     """
@@ -99,7 +118,20 @@ def analyze(
     config = AsymmetryConfig()
     head = prepare_head(scan, clock)
     with clock.step("asymmetry"):
-        sides = compare_sides(head, config, symptomatic_side=request.symptomatic_side)
+        sides = compare_sides(head, config, symptomatic_side=request.symptomatic_side, side_rule=request.side_rule)
+    aspects = sides.aspects
+    if models.aspects:
+        with clock.step("aspects"):
+            aspects = score_head(
+                scan,
+                head,
+                models.aspects,
+                old=sides.old_infarct_mask,
+                symptomatic_side=request.symptomatic_side,
+                side_rule=request.side_rule,
+            ).aspects
+    with clock.step("dense_artery"):
+        artery = find_dense_artery(head)
     lesions, failures = _lesions(scan, head, sides, models, clock)
     with clock.step("quality"):
         blood, blood_ml = _blood(head)
@@ -112,7 +144,8 @@ def analyze(
         scan=_scan_summary(scan),
         quality=_quality(flags),
         hemorrhage=Hemorrhage(suspected=blood_ml >= BLOOD_ML, volume_ml=blood_ml, probability=None, types=()),
-        aspects=sides.aspects,
+        aspects=overridden(aspects, request.overrides),
+        hyperdense_artery=artery,
         infarct=lesions.infarct if lesions else None,
         old_infarct=lesions.old_infarct if lesions else None,
         provenance=_provenance(config, request, models),
@@ -266,31 +299,30 @@ def _scan_summary(scan: Scan) -> ScanSummary:
 
 
 def _provenance(config: AsymmetryConfig, request: Request, models: Models) -> Provenance:
-    settings: dict[str, Any] = {"asymmetry": asdict(config), "request": asdict(request)}
+    # What a reader set stands with the regions, with name and time: it is a finding, no setting.
+    asked = {name: value for name, value in asdict(request).items() if name != "overrides"}
+    settings: dict[str, Any] = {
+        "asymmetry": asdict(config),
+        "dense_artery": asdict(ArteryConfig()),
+        "request": asked,
+    }
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    segmenter = models.segment
-    if segmenter is None:
-        return Provenance(
-            weights=(),
-            config=settings,
-            seed=0,
-            device="cpu",
-            engine="numpy",
-            engine_version=np.__version__,
-            precision="fp32",
-            threads=cores,
+    weights, engine = [], None
+    for system in (models.aspects, models.segment):
+        if system is None:
+            continue
+        used, engine = system.weights, system.engine
+        settings[used.system] = asdict(system.config)
+        weights.append(
+            Weights(system=used.system, name=used.name, sha256=used.sha256, calibrated_on=system.config.calibrated_on)
         )
-    engine, used = segmenter.engine, segmenter.weights
-    weights = Weights(
-        system=used.system, name=used.name, sha256=used.sha256, calibrated_on=segmenter.config.calibrated_on
-    )
     return Provenance(
-        weights=(weights,),
-        config=settings | {"segment": asdict(segmenter.config)},
+        weights=tuple(weights),
+        config=settings,
         seed=0,
-        device=engine.device,
-        engine=engine.name,
-        engine_version=engine.version,
-        precision=engine.precision,
-        threads=engine.threads,
+        device=engine.device if engine else "cpu",
+        engine=engine.name if engine else "numpy",
+        engine_version=engine.version if engine else np.__version__,
+        precision=engine.precision if engine else "fp32",
+        threads=engine.threads if engine else cores,
     )

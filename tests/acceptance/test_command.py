@@ -173,11 +173,16 @@ def test_an_output_that_cannot_be_is_refused(command: Command, series: Path, tmp
     [["analyze"], ["analyze", "x"], ["nonsense"], ["analyze", "x", "-o", "y", "--onset-hours", "-1"],
      ["analyze", "x", "-o", "y", "--onset-hours", "inf"],
      ["analyze", "x", "-o", "y", "--symptomatic-side", "middle"],
+     ["analyze", "x", "-o", "y", "--side-rule", "both"],
+     ["analyze", "x", "-o", "y", "--side-rule", "min", "--symptomatic-side", "left"],
+     ["analyze", "x", "-o", "y", "--set", "left.M2=0"], ["analyze", "x", "-o", "y", "--reader", "R"],
+     ["analyze", "x", "-o", "y", "--set", "left.M9=0", "--reader", "R"],
      ["analyze", "x", "-o", "y", "--systems", "magic"],
      ["analyze", "x", "-o", "y", "--systems", "none", "--weights", "w.safetensors"],
      ["analyze", "x", "-o", "y", "--precision", "fp8"],
      ["train", "segment", "-o", "y"], ["train", "magic", "-o", "y"],
      ["evaluate", "segment", "--cohort", "phantom:acute", "-o", "y"],
+     ["evaluate", "aspects", "--cohort", "phantom:aspects", "-o", "y"],
      ["cohort", "check", "no such folder"], ["models", "magic"],
      ["analyze", "x", "-o", "y", "--onset-hours", "1", "--last-known-well-hours", "2"]],
 )  # fmt: skip
@@ -200,6 +205,31 @@ def test_without_systems_the_baseline_answers(command: Command, series: Path, tm
     assert findings.infarct is not None
     assert findings.infarct.method == "asymmetry"
     assert findings.provenance.weights == ()
+
+
+def test_a_reader_s_regions_change_the_score_and_stand_in_findings_and_report(
+    command: Command, series: Path, tmp_path: Path
+) -> None:
+    plain = ["analyze", series, "--systems", "none", "--quiet", "--side-rule", "min"]
+    words = ["--set", "right.M4=1", "--set", "right.M5=1", "--set", "left.M4=0", "--reader", "A. Reader"]
+    found = []
+    for name, more in (("plain", []), ("read", words)):
+        assert command(*plain, "-o", tmp_path / name, *more).code == 0
+        found.append(Findings.model_validate_json((tmp_path / name / "findings.json").read_text()))
+    before, after = (findings.aspects for findings in found)
+    assert before is not None
+    assert after is not None
+    assert after.regions == before.regions
+    assert [(o.side, o.region, o.affected, o.reader) for o in after.overrides] == [
+        ("right", "M4", True, "A. Reader"),
+        ("right", "M5", True, "A. Reader"),
+        ("left", "M4", False, "A. Reader"),
+    ]
+    assert (after.side_rule, after.right_score) == ("min", 8)
+    assert "overrides" not in found[1].provenance.config["request"]
+    report = (tmp_path / "read" / "report.html").read_text()
+    assert "3 regions set by A. Reader" in report
+    assert "Right M4: affected; the system found: not affected. A. Reader, 20" in report
 
 
 def test_version_and_schema(command: Command) -> None:

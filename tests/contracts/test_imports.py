@@ -86,6 +86,7 @@ def test_the_command_line_knows_the_phantoms_names() -> None:
         "train --help",
         "cohort check --help",
         "evaluate segment --help",
+        "evaluate aspects --help",
         "reproduce segment --help",
     ],
 )

@@ -13,12 +13,13 @@ from infarct.cli.models_in_use import (
     DeviceOption,
     PrecisionChoice,
     PrecisionOption,
+    SeveralWeightsOption,
     SystemsOption,
-    WeightsOption,
     check_systems,
     load_models,
 )
 from infarct.cli.output import Steps, check_output, set_up_log, step_bar, write_results
+from infarct.cli.reader import ReaderOption, SetOption, read_overrides
 from infarct.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ class SideChoice(StrEnum):
 
     left = "left"
     right = "right"
+
+
+class RuleChoice(StrEnum):
+    """Which side is scored where no symptomatic side is given."""
+
+    evidence = "evidence"
+    min = "min"
 
 
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="New or empty folder for the results.")]
@@ -52,8 +60,14 @@ def analyze(
     symptomatic_side: Annotated[
         SideChoice | None, typer.Option(help="Side of the brain to score (not of the weak limb).")
     ] = None,
+    side_rule: Annotated[
+        RuleChoice | None,
+        typer.Option(help="Score the side with the greater evidence (if not given), or the lower of both sides."),
+    ] = None,
+    set_regions: SetOption = None,
+    reader: ReaderOption = None,
     systems: SystemsOption = None,
-    weights: WeightsOption = None,
+    weights: SeveralWeightsOption = None,
     device: DeviceOption = DeviceChoice.auto,
     precision: PrecisionOption = PrecisionChoice.fp32,
     series: Annotated[str | None, typer.Option(help="UID of the DICOM series to read.")] = None,
@@ -70,12 +84,17 @@ def analyze(
         raise BadRequest("give --onset-hours or --last-known-well-hours, not both")
     if any(hours is not None and not math.isfinite(hours) for hours in (onset_hours, last_known_well_hours)):
         raise BadRequest("hours must be a number")
+    if symptomatic_side and side_rule:
+        raise BadRequest("give --symptomatic-side or --side-rule, not both")
+    overrides = read_overrides(set_regions, reader)
     check_systems(systems, weights)
     check_output(output, source=source)
     request = Request(
         onset_hours=onset_hours,
         last_known_well_hours=last_known_well_hours,
         symptomatic_side=symptomatic_side.value if symptomatic_side else None,
+        side_rule=side_rule.value if side_rule else "evidence",
+        overrides=overrides,
     )
     with step_bar(len(STEPS) + 3, quiet=quiet) as steps:
         steps.begin("reading")

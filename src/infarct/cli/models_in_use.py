@@ -9,9 +9,11 @@ import typer
 from infarct.errors import BadRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from infarct.pipeline import Models
 
-SYSTEM_CHOICES = ("segment",)
+SYSTEM_CHOICES = ("aspects", "segment")
 
 
 class DeviceChoice(StrEnum):
@@ -38,48 +40,73 @@ SystemsOption = Annotated[
         "those whose weights are shipped or given.",
     ),
 ]
-WeightsOption = Annotated[
-    Path | None, typer.Option("--weights", help="Your own weight file for the segmentation, or a shipped name.")
+WeightsOption = Annotated[Path | None, typer.Option("--weights", help="Your own weight file, or a shipped name.")]
+SeveralWeightsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--weights", help="Your own weight file, or a shipped name; once for each system."),
 ]
 DeviceOption = Annotated[DeviceChoice, typer.Option("--device", help="Where networks run.")]
 PrecisionOption = Annotated[PrecisionChoice, typer.Option("--precision", help="How networks compute; recorded.")]
 
 
-def check_systems(systems: str | None, weights: Path | None) -> tuple[str, ...]:
-    """Return the systems to run: those that a comma-separated text names, none for "none".
+def check_systems(systems: str | None, weights: "Sequence[Path] | None") -> "Mapping[str, Path | None]":
+    """Return the systems to run, with the weights given for each: those that a comma-separated text names, none for
+    "none".
 
     If None those that can run: with the weights given, or with shipped ones.
 
-    Raises `BadRequest` for any other word, and for weights of a system that is left out.
+    Raises `BadRequest` for any other word, for weights that do not load, for two of one system, and for weights of a
+    system that is left out.
     """
-    if systems is None:
-        from infarct.weights import shipped
+    from infarct.weights import shipped
 
-        ready = {entry.system for entry in shipped() if entry.default} | ({"segment"} if weights else set())
-        return tuple(name for name in SYSTEM_CHOICES if name in ready)
+    given = _by_system(weights or ())
+    if systems is None:
+        ready = {entry.system for entry in shipped() if entry.default} | set(given)
+        return {name: given.get(name) for name in SYSTEM_CHOICES if name in ready}
     words = [word.strip() for word in systems.split(",") if word.strip()]
     for word in words:
         if word not in (*SYSTEM_CHOICES, "none"):
             raise BadRequest(f"--systems takes {', '.join(SYSTEM_CHOICES)} or none, not {word[:40]!r}")
-    wanted = tuple(name for name in SYSTEM_CHOICES if name in words)
-    if weights is not None and "segment" not in wanted:
-        raise BadRequest("--weights is for the segmentation, which --systems leaves out")
-    return wanted
+    for name in given:
+        if name not in words:
+            raise BadRequest(f"--weights has weights for {name}, which --systems leaves out")
+    return {name: given.get(name) for name in SYSTEM_CHOICES if name in words}
+
+
+def _by_system(weights: "Sequence[Path]") -> dict[str, Path]:
+    """Return the weights by the system that they are for."""
+    from infarct.weights import load_weights
+
+    found: dict[str, Path] = {}
+    for path in weights:
+        system = load_weights(path).system
+        if system not in SYSTEM_CHOICES:
+            raise BadRequest(f"the weights are for {system[:40]!r}, which is no system that analyze runs")
+        if system in found:
+            raise BadRequest(f"--weights has two weights for {system}")
+        found[system] = path
+    return found
 
 
 def load_models(
     systems: str | None = None,
     *,
-    weights: Path | None = None,
+    weights: "Sequence[Path] | None" = None,
     device: DeviceChoice = DeviceChoice.auto,
     precision: PrecisionChoice = PrecisionChoice.fp32,
 ) -> "Models":
     """Return the models that were asked for. Raises `BadRequest` for an unknown system or weights that do not load."""
     wanted = check_systems(systems, weights)
     from infarct.pipeline import Models
-
-    if "segment" not in wanted:
-        return Models()
+    from infarct.systems.aspects import load_scorer
     from infarct.systems.segment import load_segmenter
 
-    return Models(segment=load_segmenter(weights, device=device.value, precision=precision.value))
+    return Models(
+        segment=load_segmenter(wanted["segment"], device=device.value, precision=precision.value)
+        if "segment" in wanted
+        else None,
+        aspects=load_scorer(wanted["aspects"], device=device.value, precision=precision.value)
+        if "aspects" in wanted
+        else None,
+    )

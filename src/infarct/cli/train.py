@@ -13,16 +13,20 @@ from infarct.cli.output import step_bar
 from infarct.errors import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from infarct.cli.output import Steps
+    from infarct.training.module import AnyRecipe
     from infarct.training.recipe import Recipe
+    from infarct.training.region_cases import RegionPlan
 
 
 class SystemChoice(StrEnum):
     """A system that can be trained."""
 
     segment = "segment"
+    aspects = "aspects"
+    regions = "regions"
 
 
 class PresetChoice(StrEnum):
@@ -75,27 +79,42 @@ def train(
     """Train a system from nothing; prints the path of the weights. Needs the extra `train`."""
     if find_spec("lightning") is None:
         raise BadRequest("training needs more packages; install them with: pip install 'infarct[train]'")
+    from infarct.training.aspects_finish import finish_aspects
     from infarct.training.finish import finish
     from infarct.training.fit import Machine, check_output, fit, is_first_process
+    from infarct.training.vb_finish import finish_regions
     from infarct.weights import save_weights
 
-    recipe = _recipe(preset, steps=steps, seed=seed, precision=precision)
+    recipe = _recipe(system, preset, steps=steps, seed=seed, precision=precision)
     check_output(recipe, output, resume=resume)
     prepared = _prepared(recipe, cohort, cases, output, jobs=jobs, quiet=quiet)
     machine = Machine(accelerator, devices, num_nodes, strategy, workers=workers, quiet=quiet)
     fit(recipe, prepared, output, resume=resume, machine=machine)
     if is_first_process():  # with several devices, this program runs once for each
-        weights = finish(output, prepared, name=f"{system.value}-{recipe.name}", system=system.value)
+        finished = {SystemChoice.aspects: finish_aspects, SystemChoice.regions: finish_regions}
+        weights = finished.get(system, finish)(output, prepared, name=f"{system.value}-{recipe.name}")
         typer.echo(save_weights(weights, output / WEIGHTS))
 
 
 def _recipe(
-    preset: PresetChoice, *, steps: int | None, seed: int | None, precision: TrainingPrecision | None
-) -> "Recipe":
+    system: SystemChoice,
+    preset: PresetChoice,
+    *,
+    steps: int | None,
+    seed: int | None,
+    precision: TrainingPrecision | None,
+) -> "AnyRecipe":
     """Return the recipe of a preset with what the user wants otherwise."""
+    from infarct.training.aspects_recipe import ASPECTS_PRESETS
     from infarct.training.recipe import PRESETS
+    from infarct.training.vb_recipe import VB_PRESETS
 
-    recipe = PRESETS[preset.value]
+    kept: dict[SystemChoice, Mapping[str, AnyRecipe]] = {
+        SystemChoice.segment: PRESETS,
+        SystemChoice.aspects: ASPECTS_PRESETS,
+        SystemChoice.regions: VB_PRESETS,
+    }
+    recipe = kept[system][preset.value]
     return replace(
         recipe,
         steps=steps or recipe.steps,
@@ -105,22 +124,36 @@ def _recipe(
 
 
 def _prepared(
-    recipe: "Recipe", cohort: str | None, cases: Path | None, output: Path, *, jobs: int, quiet: bool
+    recipe: "AnyRecipe", cohort: str | None, cases: Path | None, output: Path, *, jobs: int, quiet: bool
 ) -> Path:
     """Return the folder of prepared cases: those that are there, or made from the cohort."""
     from infarct.training.fit import is_first_process
+    from infarct.training.recipe import Recipe
 
     if cohort is None:
         if cases is None:
             raise BadRequest(f"say what to train on: --cohort {PHANTOM} or DIR, or --cases with prepared cases")
         return cases
+    if cohort != PHANTOM and not isinstance(recipe, Recipe):
+        message = f"this system is trained on phantoms so far: --cohort {PHANTOM}, or --cases with prepared cases"
+        raise BadRequest(message)
     folder = cases or output / "cases"
     if is_first_process():  # the others come when it is done
-        if cohort == PHANTOM:
+        if not isinstance(recipe, Recipe):
+            _prepare_regions(recipe.phantoms, folder, jobs=jobs, quiet=quiet)
+        elif cohort == PHANTOM:
             _prepare_phantoms(recipe, folder, jobs=jobs, quiet=quiet)
         else:
             _prepare_cohort(recipe, Path(cohort), folder, jobs=jobs, quiet=quiet)
     return folder
+
+
+def _prepare_regions(plan: "RegionPlan", folder: Path, *, jobs: int, quiet: bool) -> None:
+    from infarct.training.region_cases import prepare_region_cases
+
+    count = sum(share.train + share.validation for share in plan.shares)
+    with step_bar(count, quiet=quiet) as bar:
+        prepare_region_cases(plan, folder, jobs=jobs, on_done=_showing(bar))
 
 
 def _prepare_phantoms(recipe: "Recipe", folder: Path, *, jobs: int, quiet: bool) -> None:

@@ -3,6 +3,7 @@
 This file imports the interface only, so that phantoms reach training on a machine without DICOM or NIfTI readers.
 """
 
+from infarct.cohorts.aspects import AspectsTruth
 from infarct.cohorts.case import Case, Clinical, Cohort, LabelledScan, LeftOut, Paired, Target
 
-__all__ = ["Case", "Clinical", "Cohort", "LabelledScan", "LeftOut", "Paired", "Target"]
+__all__ = ["AspectsTruth", "Case", "Clinical", "Cohort", "LabelledScan", "LeftOut", "Paired", "Target"]

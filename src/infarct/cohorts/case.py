@@ -13,6 +13,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from infarct.anatomy import Side
+from infarct.cohorts.aspects import AspectsTruth
 from infarct.cohorts.fingerprint import fingerprint
 from infarct.types import BoolArray, LabelArray
 from infarct.volume import Scan
@@ -26,6 +27,10 @@ PAIRED: Final[tuple[Paired, ...]] = ("regions", "cbf", "dwi", "adc", "followup_c
 """Files beside the scan: ASPECTS regions on its grid, perfusion, diffusion, and a later CT (file or folder)."""
 KEY_DIGITS: Final = 12
 """Hexadecimal digits of a key: two of a million cases share one with a chance of 1 in 500."""
+_TYPES: Final[dict[str, type]] = {
+    **dict.fromkeys(("lesion", "old", "intracranial"), bool),
+    **dict.fromkeys(("hemorrhage", "regions"), np.uint8),
+}
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,9 @@ class LabelledScan:
 
     ``lesion`` is the infarct that the case's `Target` names, ``old`` healed infarcts, ``intracranial`` the inside of
     the skull (bool); ``hemorrhage`` (uint8) is 1 parenchymal, 2 intraventricular, 3 subarachnoid, 4 subdural,
-    5 transformation of the infarct. None: not labelled. Empty: labelled, and there is nothing. ``detectability`` is
-    the ideal observer's d' of the acute infarct in this scan, anatomy included, where the scan is simulated.
+    5 transformation of the infarct; ``regions`` (uint8) the ASPECTS regions, labels of `infarct.anatomy`. None: not
+    labelled. Empty: labelled, and there is nothing. ``detectability`` is the ideal observer's d' of the acute infarct
+    in this scan, anatomy included, where the scan is simulated. ``aspects`` says which regions are affected.
 
     Raises `ValueError` where an array does not fit the scan or has another type.
     """
@@ -59,9 +65,11 @@ class LabelledScan:
     hemorrhage: LabelArray | None = None
     intracranial: BoolArray | None = None
     detectability: float | None = None
+    regions: LabelArray | None = None
+    aspects: AspectsTruth | None = None
 
     def __post_init__(self) -> None:
-        for name, dtype in (("lesion", bool), ("old", bool), ("hemorrhage", np.uint8), ("intracranial", bool)):
+        for name, dtype in _TYPES.items():
             array = getattr(self, name)
             if array is None:
                 continue

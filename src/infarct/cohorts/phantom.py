@@ -5,9 +5,11 @@ from functools import partial
 
 import numpy as np
 
+from infarct.cohorts.aspects import AspectsTruth
 from infarct.cohorts.case import Case, Clinical, LabelledScan
-from infarct.phantom import Patient, Preset, Split, draw, render_ct
+from infarct.phantom import Patient, Preset, Split, Visit, draw, render_ct
 from infarct.phantom.observer import detectability
+from infarct.phantom.scoring import score_sides
 
 
 def phantom_cases(preset: Preset, split: Split, indices: Iterable[int], *, device: str = "cpu") -> tuple[Case, ...]:
@@ -43,7 +45,7 @@ def _case(patient: Patient, device: str) -> Case:
 
 
 def render_case(patient: Patient, device: str = "cpu") -> LabelledScan:
-    """Return the rendered scan of a patient with its truth."""
+    """Return the rendered scan of a patient with its truth; which regions are affected is said of acute scans only."""
     visit = render_ct(patient, device)
     truth = {name: mask.cpu().numpy() for name, mask in visit.truth.items()}
     return LabelledScan(
@@ -55,4 +57,17 @@ def render_case(patient: Patient, device: str = "cpu") -> LabelledScan:
         detectability=None
         if visit.signal_hu is None
         else detectability(visit.signal_hu, visit.protocol, visit.geometry, anatomical=True),
+        regions=truth["aspects"],
+        aspects=None if patient.preset == "followup" else _aspects(patient, visit),
+    )
+
+
+def _aspects(patient: Patient, acute: Visit) -> AspectsTruth:
+    right, left = score_sides(patient, acute)
+    stroke = patient.stroke
+    return AspectsTruth(
+        by_core=right.by_core + left.by_core,
+        by_readers=tuple(first + second for first, second in zip(right.by_readers, left.by_readers, strict=True)),
+        side=stroke.side if stroke else None,
+        core_ml=acute.volumes_ml["core"] if stroke else None,
     )

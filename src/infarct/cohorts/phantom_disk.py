@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from infarct.cohorts.aspects import AspectsTruth, both_sides
 from infarct.cohorts.case import Case, Clinical, Cohort, LabelledScan, LeftOut, Paired
 from infarct.cohorts.layout import Layout, folders
 from infarct.cohorts.masks import check_same_grid, named, read_labels
@@ -26,6 +27,7 @@ MASKS: Final = {
 }
 """Names in `LabelledScan` and in file names."""
 HEMORRHAGE: Final = "desc-hemorrhage_dseg"
+REGIONS: Final = "desc-aspects_dseg"
 DAMAGED: Final = "truth.json is damaged or of another version"
 
 
@@ -38,6 +40,7 @@ class Session:
     name: str
     rectified: bool
     detectability: float | None
+    aspects: AspectsTruth | None = None
 
     @property
     def ct(self) -> Path:
@@ -127,6 +130,18 @@ def _session(raw: Path, truth: Path, session: str, record: Mapping[str, Any]) ->
         f"{raw.name}_{place}",
         rectified=about["grid"] == "rectified",
         detectability=observed["anatomical"] if observed else None,
+        aspects=_aspects(record) if session == "acute" else None,
+    )
+
+
+def _aspects(record: Mapping[str, Any]) -> AspectsTruth:
+    """Return which regions are affected: known of the side that was scored, and of the other nothing."""
+    told, row = record["aspects"], record["participant"]
+    return AspectsTruth(
+        by_core=both_sides(told["regions_by_core"], told["side"]),
+        by_readers=tuple(both_sides(calls, told["side"]) for calls in told["regions_by_readers"]),
+        side=row["side"],
+        core_ml=row["core_ml"],
     )
 
 
@@ -134,7 +149,7 @@ def _paired(raw: Path, truth: Path, files: Session, record: Mapping[str, Any]) -
     """Return the files beside the case's CT that exist; a follow-up CT has none of its own but the regions."""
     mri = raw / "ses-mri" / "dwi" / f"{raw.name}_ses-mri"
     candidates: dict[Paired, Path] = {
-        "regions": files.truth_file("desc-aspects_dseg"),
+        "regions": files.truth_file(REGIONS),
         "dwi": mri.with_name(f"{mri.name}_acq-b1000_dwi.nii.gz"),
         "adc": mri.with_name(f"{mri.name}_adc.nii.gz"),
     }
@@ -151,7 +166,14 @@ def load_session(files: Session) -> LabelledScan:
     scan = read_scan(files.ct)
     masks = {name: _labels(files, kind, scan.geometry) > 0 for name, kind in MASKS.items()}
     blood = _labels(files, HEMORRHAGE, scan.geometry)
-    return LabelledScan(scan=scan, hemorrhage=blood, detectability=files.detectability, **masks)
+    return LabelledScan(
+        scan=scan,
+        hemorrhage=blood,
+        detectability=files.detectability,
+        regions=_labels(files, REGIONS, scan.geometry),
+        aspects=files.aspects,
+        **masks,
+    )
 
 
 def _labels(files: Session, kind: str, geometry: Geometry) -> LabelArray:

@@ -1,12 +1,12 @@
-"""The ASPECTS paper's three charts of two readings (its figure 4 b and d): boxes, Bland-Altman, histogram.
+"""The ASPECTS paper's three charts of two readings (its figure 4 b and d): boxes, Bland-Altman, histogram; and the ROC.
 
 Scores are whole numbers, so many patients share a point: the area of a dot is the number of its patients.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import cycle
 from typing import Any, Final
 
 import numpy as np
@@ -16,10 +16,11 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from infarct.evaluation.figures import COLOURS, GREY, Drawing, png
+from infarct.evaluation.figures import COLOURS, GREY, MARKERS, Drawing
 from infarct.evaluation.tables import number
 from infarct.findings import INTENDED_USE
-from infarct.measure.agreement import bland_altman, icc, spearman
+from infarct.measure.agreement import bland_altman, icc, roc_auc, spearman
+from infarct.types import BoolArray, Float64Array
 
 BEST: Final = 10
 """The ASPECTS of a hemisphere without infarct."""
@@ -28,6 +29,40 @@ LIMIT_COLOUR: Final = COLOURS[1]
 LARGEST_DOT: Final = 320.0
 """Area in points squared of the dot of most patients."""
 DOT: Final[dict[str, Any]] = {"color": COLOUR, "alpha": 0.6, "linewidths": 0}
+
+
+@dataclass(frozen=True, eq=False)
+class RocCurve:
+    """Probabilities (n,) for what is true or not (bool, (n,)), as the chart calls them; at least one of each kind.
+
+    Raises `ValueError` where they differ in number or only one kind is there.
+    """
+
+    name: str
+    truth: BoolArray
+    probability: Float64Array
+
+    def __post_init__(self) -> None:
+        if self.truth.shape != self.probability.shape or self.truth.all() or not self.truth.any():
+            raise ValueError("a ROC curve needs positives and negatives, each with a probability")
+
+    @property
+    def points(self) -> tuple[Float64Array, Float64Array]:
+        """Shares of false and of true positives, each rising from 0 to 1; equal probabilities are one step."""
+        order = np.argsort(-self.probability, kind="stable")
+        truth, ordered = self.truth[order], self.probability[order]
+        last = np.r_[np.flatnonzero(np.diff(ordered)), len(ordered) - 1]
+        found, wrong = (np.r_[0, np.cumsum(kind)[last]] / kind.sum() for kind in (truth, ~truth))
+        return wrong, found
+
+
+@dataclass(frozen=True)
+class RocPoint:
+    """A judge who says yes or no: one point of the chart."""
+
+    name: str
+    sensitivity: float
+    specificity: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +90,6 @@ class ScorePair:
         return self.scores.astype(np.intp) - self.reference.astype(np.intp)
 
 
-def write_aspects_figures(pair: ScorePair, folder: Path) -> None:
-    """Write the three charts as PNG into ``folder``, which is there."""
-    for drawing in aspects_figures(pair):
-        (folder / f"{drawing.name}.png").write_bytes(png(drawing.figure))
-
-
 def aspects_figures(pair: ScorePair) -> tuple[Drawing, ...]:
     """Return the three charts of two readings."""
     return (
@@ -68,6 +97,23 @@ def aspects_figures(pair: ScorePair) -> tuple[Drawing, ...]:
         Drawing("aspects_bland_altman", score_agreement(pair)),
         Drawing("aspects_differences", score_differences(pair)),
     )
+
+
+def roc(curves: Sequence[RocCurve], points: Sequence[RocPoint], *, title: str) -> Figure:
+    """Return ROC curves with the area under each, and judges who give no probability as points among them."""
+    figure, axes = _panel()
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.9)
+    for curve, colour in zip(curves, cycle(COLOURS), strict=False):
+        label = f"{curve.name}: AUC {number(roc_auc(curve.truth, curve.probability), 3)}"
+        axes.plot(*curve.points, color=colour, linewidth=1.6, label=label)
+    for point, marker in zip(points, cycle(MARKERS), strict=False):
+        where = [1 - point.specificity], [point.sensitivity]
+        axes.scatter(*where, marker=marker, s=52, color="black", zorder=4, label=point.name)
+    axes.set(
+        xlabel="1 − specificity", ylabel="Sensitivity", title=title, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02),
+    )  # fmt: skip
+    axes.legend(loc="lower right", fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
+    return figure
 
 
 def score_boxes(pair: ScorePair) -> Figure:

@@ -4,32 +4,25 @@ A scan's picture is made while the scan is in memory; the page is put together f
 are those of the reports: radiological view, the letters R and L burned in.
 """
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
+from infarct.evaluation.page import PANEL_PX, page_of, slab
 from infarct.evaluation.segment import CaseResult, Prediction, Truth
 from infarct.evaluation.summary import grouped
 from infarct.evaluation.tables import number
-from infarct.findings import INTENDED_USE
-from infarct.types import BoolArray, Float32Array
+from infarct.types import BoolArray
 from infarct.volume import Scan
 from infarct.writers.panels import Field, LineStyle, Outline, Panel, RgbArray, draw_panel, head_field, png
 
-SLAB_MM: Final = 5.0
-"""Thin slices are averaged to about this thickness for display: one of them is mostly noise."""
-PANEL_PX: Final = 360
 TRUTH_STYLE: Final = LineStyle("#2fd6a6", 2.2)
 FOUND_STYLE: Final = LineStyle("#ff7a2e", 2.0, (3.0, 2.0))
 LEGEND: Final = "Green: truth. Orange, dashed: predicted. Right: where most is wrongly marked, or else most is missed."
 SHOWN_A_GROUP: Final = 3
 """Scans shown of the worst, of the middle, and of the best."""
-HEAD_PX: Final = 44
-"""Height of the line of text above a picture."""
 
 
 @dataclass(frozen=True)
@@ -82,20 +75,8 @@ def choose(results: Sequence[CaseResult], *, each: int = SHOWN_A_GROUP) -> tuple
 
 def gallery(choices: Sequence[Choice], picture_of: Callable[[CaseResult], bytes | None]) -> bytes:
     """Return a PNG page of the chosen scans, a line of text above each; scans without a picture are left out."""
-    rows = [_titled(choice, found) for choice in choices if (found := picture_of(choice.result)) is not None]
-    if not rows:
-        raise ValueError("no picture to show")
-    width = max(row.width for row in rows)
-    page = Image.new("RGB", (width, sum(row.height for row in rows) + HEAD_PX), "black")
-    _write(page, INTENDED_USE, HEAD_PX // 8)
-    _write(page, LEGEND, HEAD_PX // 2 + HEAD_PX // 8)
-    top = HEAD_PX
-    for row in rows:
-        page.paste(row, (0, top))
-        top += row.height
-    stream = io.BytesIO()
-    page.quantize(256, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
-    return stream.getvalue()
+    shown = [(caption(choice), found) for choice in choices if (found := picture_of(choice.result)) is not None]
+    return page_of(shown, legend=LEGEND)
 
 
 def caption(choice: Choice) -> str:
@@ -114,18 +95,6 @@ def caption(choice: Choice) -> str:
     return ", ".join(parts)
 
 
-def _titled(choice: Choice, picture: bytes) -> Image.Image:
-    image = Image.open(io.BytesIO(picture)).convert("RGB")
-    row = Image.new("RGB", (image.width, image.height + HEAD_PX), "black")
-    row.paste(image, (0, HEAD_PX))
-    _write(row, caption(choice), HEAD_PX // 2)
-    return row
-
-
-def _write(image: Image.Image, text: str, top: int) -> None:
-    ImageDraw.Draw(image).text((8, top), text, fill="white", font=ImageFont.load_default(14))
-
-
 def _fullest(mask: BoolArray) -> int:
     """Return the slice with most of ``mask``, the middle one where it is empty."""
     return int(mask.sum(axis=(1, 2)).argmax()) if mask.any() else len(mask) // 2
@@ -136,17 +105,10 @@ def _panel(scan: Scan, field: Field, k: int, masks: tuple[BoolArray, BoolArray] 
     if masks is not None:
         outlines = (Outline(masks[0], TRUTH_STYLE), Outline(masks[1], FOUND_STYLE))
     panel = Panel(
-        hu=_slab(scan, k),
+        hu=slab(scan, k),
         pixel_spacing_mm_yx=scan.geometry.pixel_spacing_mm_yx,
         field=field,
         outlines=outlines,
         text=f"slice {k}",
     )
     return draw_panel(panel, width_px=PANEL_PX)
-
-
-def _slab(scan: Scan, k: int) -> Float32Array:
-    """Return the mean of the slices within half of `SLAB_MM` of slice ``k``."""
-    positions_mm = scan.geometry.slice_positions_mm
-    near = np.abs(positions_mm - positions_mm[k]) < SLAB_MM / 2
-    return np.asarray(scan.hu[near].mean(axis=0, dtype=np.float32))

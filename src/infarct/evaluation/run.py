@@ -3,16 +3,16 @@
 import multiprocessing
 import re
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, Generic, TypeAlias
 
 from infarct.errors import BadRequest, InfarctError
-from infarct.evaluation.record import Failure, Outcome, Record
-from infarct.evaluation.segment import CaseResult
+from infarct.evaluation.record import Record
+from infarct.evaluation.result import Failure, Form, Outcome, R
 from infarct.files import write_whole
 from infarct.phantom.workers import prepare_worker
 
@@ -39,27 +39,41 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluated:
+class Evaluated(Generic[R]):
     """The result of a scan, and its picture as PNG."""
 
-    result: CaseResult
+    result: R
     picture: bytes
 
 
-Work: TypeAlias = Callable[[Task], Evaluated]
-Begin: TypeAlias = Callable[[], Work]
+Work: TypeAlias = Callable[[Task], Evaluated[R]]
+Begin: TypeAlias = Callable[[], Work[R]]
 """Loads what evaluating needs, once a process, and returns what evaluates one scan. With several jobs it is pickled."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation(Generic[R]):
+    """One evaluation put together: what is to be done, what decides its results, and how these are kept and told.
+
+    ``write_report`` takes all outcomes with their tasks, the folder and the settings, and returns the tables' path.
+    """
+
+    tasks: tuple[Task, ...]
+    settings: Mapping[str, Any]
+    form: Form[R]
+    begin: Begin[R]
+    write_report: Callable[[Sequence[Outcome[R]], Sequence[Task], Path, Mapping[str, Any]], Path]
 
 
 def evaluate_all(
     tasks: Sequence[Task],
-    begin: Begin,
-    record: Record,
+    begin: Begin[R],
+    record: Record[R],
     folder: Path,
     *,
     jobs: int = 1,
     on_done: Callable[[int], None] = lambda _: None,
-) -> list[Outcome]:
+) -> list[Outcome[R]]:
     """Evaluate the scans that ``record`` lacks and return the outcomes of all ``tasks``, in their order.
 
     A scan whose files changed since is lacking, and so is one without an answer. Pictures go to ``folder``. ``on_done``
@@ -86,7 +100,7 @@ def evaluate_all(
     return [record.outcome(task.group, task.id) for task in tasks]
 
 
-def _outcomes(tasks: Sequence[Task], begin: Begin, jobs: int) -> Iterator[tuple[Task, Evaluated | Failure]]:
+def _outcomes(tasks: Sequence[Task], begin: Begin[R], jobs: int) -> Iterator[tuple[Task, Evaluated[R] | Failure]]:
     """Yield what becomes of each scan, as it comes. One scan a process is in memory."""
     if not tasks:
         return
@@ -98,7 +112,7 @@ def _outcomes(tasks: Sequence[Task], begin: Begin, jobs: int) -> Iterator[tuple[
     waiting = iter(tasks)
     context = multiprocessing.get_context("spawn")  # a forked process cannot use torch's threads
     with ProcessPoolExecutor(min(jobs, len(tasks)), context, initializer=_begin_worker, initargs=(begin,)) as pool:
-        running: dict[Future[Evaluated | Failure], Task] = {}
+        running: dict[Future[Evaluated[R] | Failure], Task] = {}
         try:
             while True:
                 for task in waiting:
@@ -115,23 +129,23 @@ def _outcomes(tasks: Sequence[Task], begin: Begin, jobs: int) -> Iterator[tuple[
                 future.cancel()
 
 
-def _attempt(work: Work, task: Task) -> Evaluated | Failure:
+def _attempt(work: Work[R], task: Task) -> Evaluated[R] | Failure:
     try:
         return work(task)
     except InfarctError as error:
         return Failure(task.id, task.group, str(error))
 
 
-_WORKING: list[Work] = []
+_WORKING: list[Work[Any]] = []
 """What this process evaluates with, where it is a worker."""
 
 
-def _begin_worker(begin: Begin) -> None:
+def _begin_worker(begin: Begin[Any]) -> None:
     """Make this process a worker; an interruption from the keyboard is the parent's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare_worker()
     _WORKING[:] = [begin()]
 
 
-def _attempt_here(task: Task) -> Evaluated | Failure:
+def _attempt_here(task: Task) -> Evaluated[Any] | Failure:
     return _attempt(_WORKING[0], task)

@@ -1,38 +1,27 @@
 """The segmentation over cohorts: which scans there are, what is asked of each, and what one scan gives."""
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any
 
 from infarct import __version__
-from infarct.cohorts import Case, Cohort, LabelledScan
-from infarct.cohorts.detect import open_cohort
-from infarct.cohorts.phantom import phantom_cases
-from infarct.errors import BadRequest, StepFailed
+from infarct.cohorts import Case, LabelledScan
+from infarct.errors import StepFailed
 from infarct.evaluation.gallery import case_picture
-from infarct.evaluation.run import Evaluated, Task, Work
-from infarct.evaluation.segment import CaseAbout, Prediction, Truth, evaluate_case
+from infarct.evaluation.named_cohorts import Named, open_named, tasks_of
+from infarct.evaluation.run import Evaluated, Evaluation, Task, Work
+from infarct.evaluation.segment import CaseAbout, CaseResult, Prediction, Truth, evaluate_case
+from infarct.evaluation.segment_form import SEGMENT_FORM
+from infarct.evaluation.segment_report import write_segment_report
 from infarct.evaluation.thick import thickened
-from infarct.phantom import Preset, Split
-from infarct.phantom.presets import FROZEN_SPLITS, TEST_SIZES
 from infarct.pipeline import prepare_head
 from infarct.runtime.engine import DeviceChoice, PrecisionChoice
 from infarct.systems.segment import Segmenter, drawn_on, load_segmenter, segment
 from infarct.volume import Scan, resample_mask
-
-PHANTOM: Final = "phantom:"
-
-
-@dataclass(frozen=True)
-class Named:
-    """A cohort with the name that it has in tables."""
-
-    name: str
-    cases: tuple[Case, ...]
 
 
 @dataclass(frozen=True)
@@ -54,64 +43,9 @@ class SegmentOrder:
 PredictCase = Callable[[Scan], Prediction]
 
 
-def open_named(order: SegmentOrder) -> tuple[Named, ...]:
+def cohorts_of(order: SegmentOrder) -> tuple[Named, ...]:
     """Return the cohorts of an order. Raises `BadRequest` where one cannot be opened or two have one name."""
-    found = tuple(_opened(text, order) for text in order.cohorts)
-    names = [one.name for one in found]
-    if len(set(names)) < len(names):
-        raise BadRequest("two cohorts have the same name; give them names: --cohort NAME=DIR")
-    return found
-
-
-def _opened(text: str, order: SegmentOrder) -> Named:
-    name, given, place = text.rpartition("=")
-    if place.startswith(PHANTOM):
-        cohort, kind = _phantoms(place, order.first)
-    else:
-        cohort = open_cohort(Path(place))
-        kind = cohort.kind
-    if order.slice_mm is not None:
-        kind = f"{kind} {order.slice_mm:g} mm"
-    cases = _of_split(cohort.cases, order.split)[: order.first]
-    if not cases:
-        raise BadRequest("a cohort holds no case that can be evaluated; infarct cohort check says why")
-    return Named(name if given else kind, cases)
-
-
-def _of_split(cases: tuple[Case, ...], split: str | None) -> tuple[Case, ...]:
-    if split is None:
-        return cases
-    chosen = tuple(case for case in cases if case.stratum.get("split") == split)
-    if not chosen:
-        known = sorted({case.stratum["split"] for case in cases if "split" in case.stratum})
-        parts = f"its parts are {', '.join(known)}" if known else "it is not parted"
-        raise BadRequest(f"a cohort has no case of the split that --split names; {parts}")
-    return chosen
-
-
-def _phantoms(text: str, first: int | None) -> tuple[Cohort, str]:
-    """Return the phantoms that phantom:PRESET:SPLIT names; a frozen cohort has its own size."""
-    parts = text.removeprefix(PHANTOM).split(":")
-    preset = next((one for one in get_args(Preset) if one == parts[0]), None)
-    split = next((one for one in get_args(Split) if len(parts) == 2 and one == parts[1]), None)
-    if preset is None or split is None:
-        presets, splits = (", ".join(get_args(names)) for names in (Preset, Split))
-        raise BadRequest(f"give phantoms as phantom:PRESET:SPLIT; presets are {presets}; splits are {splits}")
-    count = first
-    if split in FROZEN_SPLITS:
-        count = min(first or TEST_SIZES[preset], TEST_SIZES[preset])
-    if count is None:
-        raise BadRequest("say how many phantoms with --first: this split has no size of its own")
-    return Cohort("phantom", phantom_cases(preset, split, range(count))), f"{preset} {split}"
-
-
-def tasks_of(cohorts: Sequence[Named]) -> tuple[Task, ...]:
-    """Return a task for each scan."""
-    return tuple(
-        Task(cohort.name, case.key, number, index, case.fingerprint)
-        for number, cohort in enumerate(cohorts)
-        for index, case in enumerate(cohort.cases)
-    )
+    return open_named(order.cohorts, first=order.first, split=order.split, slice_mm=order.slice_mm)
 
 
 def settings_of(order: SegmentOrder, cohorts: Sequence[Named], segmenter: Segmenter) -> Mapping[str, Any]:
@@ -127,19 +61,27 @@ def settings_of(order: SegmentOrder, cohorts: Sequence[Named], segmenter: Segmen
         "engine": {name: getattr(engine, name) for name in ("name", "version", "precision", "device")},
         "slice_mm": order.slice_mm,
         "split": order.split,
-        "cohorts": [{"name": one.name, "first_case": _digest(one.cases[0])} for one in cohorts],
+        "cohorts": [one.identity for one in cohorts],
         "infarct_version": __version__,
     }
 
 
-def _digest(case: Case) -> str:
-    """Return a hash that tells cohorts apart and names no patient."""
-    return hashlib.sha256(f"{case.id}|{case.target}".encode()).hexdigest()[:16]
+def segment_evaluation(order: SegmentOrder, *, jobs: int) -> Evaluation[CaseResult]:
+    """Return the evaluation that an order names. Raises `BadRequest` where a cohort or the weights cannot be opened."""
+    cohorts, segmenter = cohorts_of(order), open_segmenter(order)
+    work = segment_work(cohorts, segmenter, slice_mm=order.slice_mm)
+    return Evaluation(
+        tasks=tasks_of(cohorts),
+        settings=settings_of(order, cohorts, segmenter),
+        form=SEGMENT_FORM,
+        begin=partial(begin_segment, order) if jobs > 1 else lambda: work,
+        write_report=write_segment_report,
+    )
 
 
-def begin_segment(order: SegmentOrder) -> Work:
+def begin_segment(order: SegmentOrder) -> Work[CaseResult]:
     """Load the system and open the cohorts in this process, one among others; return what evaluates one scan."""
-    return segment_work(open_named(order), open_segmenter(order, threads=1), slice_mm=order.slice_mm)
+    return segment_work(cohorts_of(order), open_segmenter(order, threads=1), slice_mm=order.slice_mm)
 
 
 def open_segmenter(order: SegmentOrder, *, threads: int | None = None) -> Segmenter:
@@ -150,10 +92,10 @@ def open_segmenter(order: SegmentOrder, *, threads: int | None = None) -> Segmen
     return load_segmenter(order.weights, device=order.device, precision=order.precision, threads=threads)
 
 
-def segment_work(cohorts: Sequence[Named], segmenter: Segmenter, *, slice_mm: float | None = None) -> Work:
+def segment_work(cohorts: Sequence[Named], segmenter: Segmenter, *, slice_mm: float | None = None) -> Work[CaseResult]:
     """Return what evaluates one scan of ``cohorts`` with ``segmenter``."""
 
-    def work(task: Task) -> Evaluated:
+    def work(task: Task) -> Evaluated[CaseResult]:
         case = cohorts[task.cohort].cases[task.index]
         labelled = case.load()
         if slice_mm is not None:
@@ -181,7 +123,7 @@ def predict_scan(scan: Scan, segmenter: Segmenter) -> Prediction:
     )
 
 
-def evaluate_labelled(case: Case, labelled: LabelledScan, predict: PredictCase, *, group: str) -> Evaluated:
+def evaluate_labelled(case: Case, labelled: LabelledScan, predict: PredictCase, *, group: str) -> Evaluated[CaseResult]:
     """Return the result and the picture of one case; ``predict`` answers on the scan's geometry.
 
     Raises `StepFailed` where nobody labelled the lesion, and whatever ``predict`` raises.

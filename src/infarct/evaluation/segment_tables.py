@@ -1,14 +1,13 @@
 """The tables of a segmentation's evaluation."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Final
 
-from infarct.evaluation.record import Failure
+from infarct.evaluation.result import Failure
 from infarct.evaluation.segment import MEASURES, PAPER_MEASURES, CaseResult
 from infarct.evaluation.summary import DETECTABILITY, EVERY_SCAN, QUIET_ML, Stratum, Summary
-from infarct.evaluation.tables import Cell, Column, Table
+from infarct.evaluation.tables import GROUP, Cell, Column, Table, file_name, without_answer
 from infarct.measure.calibration import Reliability
 from infarct.measure.lesions import MINIMUM_ML, OVERLAP
 from infarct.measure.strata import LESION_VOLUME, ONSET
@@ -22,7 +21,6 @@ LESION_RULE: Final = (
     "of it is marked, and a marked one is false where less than that of it is lesion."
 )
 IN_STRATA: Final = (*PAPER_MEASURES, "lesion_f1", "volume_difference_ml", "surface_mean_mm")
-_GROUP: Final = Column("group", "Cohort")
 _SIZE: Final = (Column("scans", "Scans"), Column("patients", "Patients"))
 
 
@@ -43,7 +41,7 @@ def segment_tables(summary: Summary, results: Sequence[CaseResult], failures: Se
 
 def overlap_summary(summary: Summary) -> Table:
     """Return the paper's columns for all scans with a lesion of each cohort."""
-    columns = (_GROUP, *_SIZE, *_measure_columns(PAPER_MEASURES))
+    columns = (GROUP, *_SIZE, *_measure_columns(PAPER_MEASURES))
     rows = tuple(
         (one.group, one.scans, one.patients, *_measured(one, PAPER_MEASURES)) for one in summary.by(EVERY_SCAN)
     )
@@ -54,7 +52,7 @@ def overlap_summary(summary: Summary) -> Table:
 def all_measures(summary: Summary) -> Table:
     """Return every measure of each cohort, a row each."""
     columns = (
-        _GROUP,
+        GROUP,
         Column("measure", "Measure"),
         Column("defined", "Defined in"),
         Column("mean", "Mean ± SD (95 % interval)"),
@@ -74,16 +72,15 @@ def all_measures(summary: Summary) -> Table:
 
 def by_stratum(summary: Summary, by: str) -> Table:
     """Return the main measures for each class of one quantity."""
-    columns = (_GROUP, Column("stratum", by.capitalize()), *_SIZE, *_measure_columns(IN_STRATA))
+    columns = (GROUP, Column("stratum", by.capitalize()), *_SIZE, *_measure_columns(IN_STRATA))
     rows = tuple((one.group, one.label, one.scans, one.patients, *_measured(one, IN_STRATA)) for one in summary.by(by))
-    file_name = "_".join(re.findall(r"\w+", f"by {by}"))
-    return Table(file_name, f"By {by}", columns, rows, HOW_TO_READ)
+    return Table(file_name(f"by {by}"), f"By {by}", columns, rows, HOW_TO_READ)
 
 
 def lesion_free(summary: Summary) -> Table:
     """Return what was marked in scans without an acute lesion."""
     columns = (
-        _GROUP,
+        GROUP,
         *_SIZE,
         Column("false_positive_median_ml", "Marked, median ml (quartiles)", 2, median=True),
         Column("false_positive_ml", "Marked, mean ml ± SD", 2),
@@ -110,7 +107,7 @@ def lesion_free(summary: Summary) -> Table:
 def old_infarcts(summary: Summary) -> Table:
     """Return how old infarcts were answered."""
     columns = (
-        _GROUP,
+        GROUP,
         *_SIZE,
         Column("truth_ml", "Old infarct, ml (quartiles)", 1, median=True),
         Column("dice", "Dice of the old class"),
@@ -135,7 +132,7 @@ def old_infarcts(summary: Summary) -> Table:
 def calibration(summary: Summary) -> Table:
     """Return calibration scores over all voxels of each cohort."""
     columns = (
-        _GROUP,
+        GROUP,
         Column("scans", "Scans"),
         Column("ece", "Calibration error", 4),
         Column("ece_above_first_bin", "Above the lowest bin", 4),
@@ -148,13 +145,6 @@ def calibration(summary: Summary) -> Table:
         "error of the others stands beside."
     )
     return Table("calibration", "Calibration of the probability of acute infarct", columns, rows, note)
-
-
-def without_answer(failures: Sequence[Failure]) -> Table:
-    """Return the scans without an answer; they are in no mean."""
-    columns = (_GROUP, Column("id", "Scan"), Column("reason", "Why"))
-    rows = tuple((failure.group, failure.id, failure.reason) for failure in failures)
-    return Table("without_answer", "Scans without an answer, left out of every mean", columns, rows)
 
 
 def cases(results: Sequence[CaseResult]) -> Table:

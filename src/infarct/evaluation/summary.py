@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from infarct.evaluation.result import R, Result
 from infarct.evaluation.segment import MEASURES, CaseResult
 from infarct.measure.bootstrap import Interval, patient_bootstrap
 from infarct.measure.calibration import Reliability
@@ -125,15 +126,15 @@ def summarise(results: Sequence[CaseResult]) -> Summary:
     return Summary(tuple(strata), tuple(lesion_free), tuple(old), tuple(calibration))
 
 
-def grouped(results: Iterable[CaseResult]) -> dict[str, list[CaseResult]]:
+def grouped(results: Iterable[R]) -> dict[str, list[R]]:
     """Return the results of each group, in order of appearance."""
-    groups: dict[str, list[CaseResult]] = {}
+    groups: dict[str, list[R]] = {}
     for case in results:
         groups.setdefault(case.about.group, []).append(case)
     return groups
 
 
-def spread(values: Iterable[float], cases: Sequence[CaseResult]) -> Spread:
+def spread(values: Iterable[float], cases: Sequence[Result]) -> Spread:
     """Return the spread of one value a case; nan values are left out, and nothing left gives nan throughout."""
     given = np.array(list(values), dtype=np.float64)
     patients = [(case.about.group, case.about.patient) for case in cases]

@@ -3,10 +3,12 @@
 import csv
 import io
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+from infarct.evaluation.result import Failure
 from infarct.evaluation.summary import Spread
 from infarct.findings import INTENDED_USE
 from infarct.measure.bootstrap import Interval
@@ -47,6 +49,21 @@ class Table:
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):
             raise ValueError(f"a row of table {self.name} does not fit its columns")
+
+
+GROUP: Final = Column("group", "Cohort")
+
+
+def file_name(title: str) -> str:
+    """Return a title as the name of a file: its words, joined."""
+    return "_".join(re.findall(r"\w+", title))
+
+
+def without_answer(failures: Sequence[Failure]) -> Table:
+    """Return the scans without an answer; they are in no mean."""
+    columns = (GROUP, Column("id", "Scan"), Column("reason", "Why"))
+    rows = tuple((failure.group, failure.id, failure.reason) for failure in failures)
+    return Table("without_answer", "Scans without an answer, left out of every mean", columns, rows)
 
 
 def as_markdown(table: Table) -> str:

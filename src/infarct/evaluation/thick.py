@@ -17,8 +17,8 @@ ALREADY: Final = 0.9
 def thickened(labelled: LabelledScan, slice_mm: float) -> LabelledScan:
     """Return a scan and its reference in contiguous slices of ``slice_mm``; a scan with thick slices comes as it is.
 
-    HU are averaged over each slab; a voxel belongs to a mask that fills at least half of it, and has the blood label of
-    the slab's middle. What does not fill a last slab is left out.
+    HU are averaged over each slab; a voxel belongs to a mask that fills at least half of it, and has the blood and
+    region labels of the slab's middle. What does not fill a last slab is left out.
 
     Raises `BadRequest` for a tilted stack, and where the scan is thinner than one slab.
     """
@@ -40,6 +40,8 @@ def thickened(labelled: LabelledScan, slice_mm: float) -> LabelledScan:
         hemorrhage=None if labelled.hemorrhage is None else labelled.hemorrhage[middle],
         intracranial=_majority(labelled.intracranial, weights),
         detectability=labelled.detectability,
+        regions=None if labelled.regions is None else labelled.regions[middle],
+        aspects=labelled.aspects,
     )
 
 

@@ -5,6 +5,7 @@ Values that are not defined, such as a correlation with a constant, are nan.
 """
 
 import math
+import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -166,7 +167,9 @@ def kolmogorov_smirnov(first: npt.ArrayLike, second: npt.ArrayLike) -> Significa
     one, other = _finite(first), _finite(second)
     if not len(one) or not len(other):
         return UNDEFINED
-    found = stats.ks_2samp(one, other)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*Switching to method=asymp")  # many ties: scipy helps itself
+        found = stats.ks_2samp(one, other)
     return Significance(float(found.statistic), float(found.pvalue))
 
 

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from infarct.anatomy import REGIONS, Side, region_label
+from infarct.anatomy import REGIONS, SIDES, Side, region_label
 from infarct.phantom.assembly import Visit
 from infarct.phantom.clinical import read_aspects
+from infarct.phantom.grid import rng
 from infarct.phantom.patient import Patient
 from infarct.types import Float64Array
 
@@ -39,13 +40,35 @@ class AspectsScores:
 
 def score_aspects(patient: Patient, acute: Visit) -> AspectsScores:
     """Return the scores of the acute scan on the side of the stroke; on the right where there is none."""
-    stroke = patient.stroke
-    side: Side = stroke.side if stroke is not None else "right"
+    side = _asked(patient)
+    return _scores(acute, side, _seed_of(patient, side))
+
+
+def score_sides(patient: Patient, acute: Visit) -> tuple[AspectsScores, AspectsScores]:
+    """Return the scores of both sides in the order of `SIDES`; on the side of the stroke those of `score_aspects`.
+
+    Readers look at the other side as they do at this one, with errors of their own.
+    """
+    right, left = (_scores(acute, side, _seed_of(patient, side)) for side in SIDES)
+    return right, left
+
+
+def _asked(patient: Patient) -> Side:
+    """Return the side that a reader of one hemisphere is asked about."""
+    return patient.stroke.side if patient.stroke is not None else "right"
+
+
+def _seed_of(patient: Patient, side: Side) -> int:
+    """Return the seed of the readers' errors on a side."""
+    seed = patient.head.seed if patient.stroke is None else patient.stroke.seed
+    return seed if side == _asked(patient) else int(rng(seed, "other side").integers(2**63))
+
+
+def _scores(acute: Visit, side: Side, seed: int) -> AspectsScores:
     voxels = _Voxels.of(acute, side)
     core, infarct = (acute.truth.get(name) for name in ("core", "infarct"))
     by_core = voxels.shares(core) > CORE_SHARE
     shares, seen_hu = voxels.shares(infarct), -voxels.means(acute.signal_hu, infarct)
-    seed = patient.head.seed if stroke is None else stroke.seed
     first, second = (read_aspects(shares, seen_hu, seed, reader).astype(bool).tolist() for reader in (0, 1))
     return AspectsScores(side, tuple(by_core.tolist()), (tuple(first), tuple(second)))
 

@@ -15,6 +15,7 @@ from infarct.preprocess.midplane import Midplane, mirrored
 from infarct.preprocess.skull import CLIP_HU, strip_skull
 from infarct.types import BoolArray, Float32Array, Float64Array
 from infarct.volume import Geometry, resample, resample_mask
+from infarct.volume.mask import bounding_box
 
 Normalisation = Literal["none", "min_max", "standardised_min_max", "centred"]
 """HU clipped and divided by 80; scaled to 0..1; standardised by the brain, then scaled to 0..1; brain's level at 0."""
@@ -164,27 +165,9 @@ def _as_published(clipped: Float32Array, brain: BoolArray, setting: InputSetting
 def _on_own_grid(
     hu: Float32Array, geometry: Geometry, brain: BoolArray, plane: Midplane, setting: InputSetting
 ) -> SegmentInput:
-    box = _box(brain)
+    box = bounding_box(brain)
     own = normalised(hu, brain, setting)
     channels = [own[box]]
     if setting.mirror:
         channels.append(mirrored(own, geometry, plane, fill=float(own.min()))[box])
-    return SegmentInput(np.ascontiguousarray(np.stack(channels)), brain[box], _cropped(geometry, box))
-
-
-def _box(mask: BoolArray) -> tuple[slice, slice, slice]:
-    found = ndimage.find_objects(mask.astype(np.uint8))[0]
-    return (found[0], found[1], found[2])
-
-
-def _cropped(geometry: Geometry, box: tuple[slice, slice, slice]) -> Geometry:
-    """Return the part of a geometry that a box of whole voxels covers."""
-    sy, sx = geometry.pixel_spacing_mm_yx
-    shift = box[1].start * sy * geometry.y_direction + box[2].start * sx * geometry.x_direction
-    return Geometry(
-        geometry.origins_mm[box[0]] + shift,
-        geometry.x_direction,
-        geometry.y_direction,
-        geometry.pixel_spacing_mm_yx,
-        (box[1].stop - box[1].start, box[2].stop - box[2].start),
-    )
+    return SegmentInput(np.ascontiguousarray(np.stack(channels)), brain[box], geometry.cropped(box))

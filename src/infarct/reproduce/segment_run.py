@@ -24,6 +24,7 @@ from infarct.errors import BadRequest
 from infarct.evaluation.crossval import Fold
 from infarct.evaluation.record import Record
 from infarct.evaluation.segment import CaseAbout, CaseResult, Prediction, Truth, evaluate_case
+from infarct.evaluation.segment_form import SEGMENT_FORM
 from infarct.preprocess.segment_input import InputSetting
 from infarct.reproduce.segment_rows import FULL_MODEL, OVERLAPS_PCT, Row, Study
 from infarct.runtime import Engine, make_engine, predict_tiled
@@ -154,7 +155,7 @@ def run_split(
     for pct in overlaps_pct:
         results = place / f"overlap-{pct}"
         results.mkdir(parents=True, exist_ok=True)
-        records[pct] = Record(results, {**settings, "overlap_pct": pct})
+        records[pct] = Record(results, {**settings, "overlap_pct": pct}, SEGMENT_FORM)
     wanted = {(GROUP, case.id) for case in held_out}
     if all(wanted <= record.done for record in records.values()):
         tell("done before")
@@ -193,7 +194,7 @@ def _test(
     checkpoint: Path,
     held_out: Sequence[Prepared],
     index: CaseIndex,
-    records: Mapping[int, Record],
+    records: Mapping[int, Record[CaseResult]],
     *,
     cache: Path,
 ) -> None:
@@ -252,7 +253,7 @@ def case_result(
     return evaluate_case(prediction, truth, Geometry.regular(brain.shape, case.spacing_mm_zyx), about)
 
 
-def _results(record: Record, held_out: Iterable[Prepared]) -> tuple[CaseResult, ...]:
+def _results(record: Record[CaseResult], held_out: Iterable[Prepared]) -> tuple[CaseResult, ...]:
     outcomes = (record.outcome(GROUP, case.id) for case in held_out)
     return tuple(outcome for outcome in outcomes if isinstance(outcome, CaseResult))
 

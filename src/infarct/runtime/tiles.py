@@ -5,7 +5,7 @@ weights of a tile are a product over the axes, and every tile that holds a voxel
 divided by their sum beforehand, axis by axis, and no second volume adds them up.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Final, Literal
@@ -47,8 +47,11 @@ def predict_tiled(
     overlap: float = 0.25,
     blending: Blending = "average",
     both_ways: bool = False,
+    chances: Callable[[Float32Array], Float32Array] = expit,
 ) -> Float32Array:
-    """Return probabilities (float32, (k, z, y, x)): sigmoid of the logits, averaged over tiles, 0 outside ``brain``.
+    """Return probabilities (float32, (k, z, y, x)), averaged over tiles, 0 outside ``brain``.
+
+    ``chances`` makes them from the logits (float32, (k, z, y, x)) of a tile: the sigmoid of each, if not given.
 
     ``channels`` is (c, z, y, x), ``brain`` (z, y, x). Tiles of ``tile_zyx`` voxels, each sharing at least the part
     ``overlap`` of its length with the next, cover the bounding box of the brain; none leaves the volume, and those
@@ -68,7 +71,7 @@ def predict_tiled(
     for spans in _touching(brain, axes):
         inside, within = _places(spans)
         tile[0][within] = channels[inside]  # what lies around a small volume is the same for all tiles, and stays zero
-        probabilities = _probabilities(engine, tile, both_ways=both_ways)
+        probabilities = _probabilities(engine, tile, chances, both_ways=both_ways)
         if answer is None:
             answer = np.zeros((len(probabilities), *brain.shape), dtype=np.float32)
         answer[inside] += _weighted(probabilities[within], spans)
@@ -79,11 +82,13 @@ def predict_tiled(
     return answer
 
 
-def _probabilities(engine: Engine, tile: Float32Array, *, both_ways: bool) -> Float32Array:
+def _probabilities(
+    engine: Engine, tile: Float32Array, chances: Callable[[Float32Array], Float32Array], *, both_ways: bool
+) -> Float32Array:
     """Return the probabilities (k, z, y, x) of a tile (1, c, z, y, x)."""
-    answer: Float32Array = expit(engine.run(tile)[0])
+    answer = chances(engine.run(tile)[0])
     if both_ways:
-        answer += expit(engine.run(np.ascontiguousarray(tile[..., ::-1]))[0, ..., ::-1])
+        answer += chances(engine.run(np.ascontiguousarray(tile[..., ::-1]))[0, ..., ::-1])
         answer /= 2
     return answer
 

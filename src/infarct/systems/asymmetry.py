@@ -5,24 +5,32 @@ reference there is. A difference of 2 HU between mirrored regions marks early in
 measurements; here it must also stand out of the scan's own noise.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
 from scipy import ndimage, stats
 
-from infarct.anatomy import REGIONS, SIDES, Region, Side, region_label
-from infarct.findings import Aspects, Infarct, Lesion, OldInfarct, RegionFinding
+from infarct.anatomy import Side
+from infarct.findings import Aspects, Infarct, Lesion, OldInfarct
 from infarct.preprocess.head import Head, mirrored_mask
-from infarct.systems.lesions import at_least, describe, pieces, side_of
+from infarct.systems.lesions import at_least, describe, grown, pieces, side_of
+from infarct.systems.regions import (
+    Contrast,
+    Judged,
+    MeasuredRegion,
+    RegionConfig,
+    SideRule,
+    dense_tissue,
+    measure_regions,
+    region_findings,
+    score,
+)
 from infarct.types import BoolArray, Float32Array
-from infarct.volume import volume_ml
 
 METHOD: Final = "asymmetry"
 VENTRICLE_REACH_MM: Final = 2.0
-BLOOD_DEPTH_MM: Final = 4.0
-"""Nearer to the skull, partial volume with bone is as dense as blood."""
-BLOOD_REACH_MM: Final = 6.0
 
 
 @dataclass(frozen=True)
@@ -31,10 +39,7 @@ class AsymmetryConfig:
 
     ``affected_hu`` and ``noise_ratio``: a region counts as affected when it is darker than its mirror image by this
     much and by this many standard errors. ``normal_variation_hu``: how much normal sides differ (SD, our guess), which
-    keeps the probability from being more certain than anatomy allows. ``tissue_hu``: what counts as brain, between
-    CSF and blood. ``dense_hu``: what is denser after smoothing is left out on both sides. ``min_tissue_share``: part
-    of a region that must be brain on both sides for it to be judged. ``trim``: share of voxels cut from each end of a
-    robust mean.
+    keeps the probability from being more certain than anatomy allows. ``regions``: how they are measured.
 
     The ``cluster_*`` fields are those of the whole-brain map: smoothing, closing of sulci, darkness, the most that a
     voxel counts (smoothing would widen what is very dark), smallest volume, distances kept from skull and midline.
@@ -45,10 +50,7 @@ class AsymmetryConfig:
     affected_hu: float = 2.0
     noise_ratio: float = 3.0
     normal_variation_hu: float = 1.0
-    tissue_hu: tuple[float, float] = (15.0, 55.0)
-    dense_hu: float = 48.0
-    min_tissue_share: float = 0.3
-    trim: float = 0.2
+    regions: RegionConfig = field(default_factory=RegionConfig)
     cluster_smoothing_mm: float = 3.0
     core_smoothing_mm: float = 6.0
     cluster_closing_mm: float = 3.0
@@ -74,12 +76,15 @@ class AsymmetryResult:
 
 
 def compare_sides(
-    head: Head, config: AsymmetryConfig | None = None, *, symptomatic_side: Side | None = None
+    head: Head,
+    config: AsymmetryConfig | None = None,
+    *,
+    symptomatic_side: Side | None = None,
+    side_rule: SideRule = "evidence",
 ) -> AsymmetryResult:
     """Return what differs between the two sides of a head.
 
-    ``symptomatic_side`` is the side of the brain whose ASPECTS is asked for; None scores the side with the greater
-    evidence.
+    ``symptomatic_side`` is the side of the brain whose ASPECTS is asked for; where it is None, ``side_rule`` decides.
     """
     config = config or AsymmetryConfig()
     difference = side_difference(head, config)
@@ -91,12 +96,12 @@ def compare_sides(
         lesion = describe(cluster, stage, head)
         lesions.append(lesion)
         (old if stage == "old" else acute)[cluster] = True
-    blood = _bloody(head, config)
-    regions = tuple(_region(region, side, head, old, blood, config) for side in SIDES for region in REGIONS)
+    measured = measure_regions(head, old, config.regions)
+    regions = region_findings(measured, judge(measured, config))
     recent = tuple(lesion for lesion in lesions if lesion.stage != "old")
     past = tuple(lesion for lesion in lesions if lesion.stage == "old")
     return AsymmetryResult(
-        aspects=score(regions, symptomatic_side=symptomatic_side, config=config),
+        aspects=score(regions, method=METHOD, symptomatic_side=symptomatic_side, side_rule=side_rule),
         infarct=Infarct(
             method=METHOD,
             volume_ml=sum(lesion.volume_ml for lesion in recent),
@@ -119,7 +124,7 @@ def side_difference(head: Head, config: AsymmetryConfig) -> Float32Array:
     sy, sx = head.geometry.pixel_spacing_mm_yx
     ventricles = head.fluid | mirrored_mask(head.fluid, head.geometry, head.midplane)
     valid = head.brain & mirrored_mask(head.brain, head.geometry, head.midplane)
-    valid &= ~_grown(ventricles, head, VENTRICLE_REACH_MM) & ~_bloody(head, config)
+    valid &= ~grown(ventricles, head, VENTRICLE_REACH_MM) & ~dense_tissue(head, config.regions)
     closed = [_sulci_closed(hu, head, config) for hu in (head.hu, head.mirrored_hu)]
     limit = np.float32(config.cluster_limit_hu)
     raw = np.where(valid, np.clip(closed[0] - closed[1], -limit, limit), np.float32(0))
@@ -129,111 +134,27 @@ def side_difference(head: Head, config: AsymmetryConfig) -> Float32Array:
     return np.where(valid, smooth, np.float32(0)).astype(np.float32)
 
 
-def score(regions: tuple[RegionFinding, ...], *, symptomatic_side: Side | None, config: AsymmetryConfig) -> Aspects:
-    """Return the ASPECTS of twenty judged regions: ten less the affected ones, per side.
-
-    The symptomatic side is scored if given, otherwise the one with the greater evidence (difference times volume over
-    its affected regions). A score is null where a region of the scored side cannot be judged.
-    """
-    by_side = {side: [finding for finding in regions if finding.side == side] for side in SIDES}
-    evidence = {side: sum(_evidence(finding, config) for finding in by_side[side]) for side in SIDES}
-    stronger: Side = "right" if evidence["right"] > evidence["left"] else "left"
-    scored: Side = symptomatic_side or stronger
-    affected = {side: sum(finding.affected is True for finding in by_side[side]) for side in SIDES}
-    unjudged = {side: sum(finding.affected is None for finding in by_side[side]) for side in SIDES}
-    points = {side: 10 - affected[side] if unjudged[side] == 0 else None for side in SIDES}
-    nothing = symptomatic_side is None and affected["left"] == affected["right"] == 0
-    ranged = SIDES if nothing else (scored,)
-    return Aspects(
-        score=None if nothing and None in points.values() else points[scored],
-        score_min=min(10 - affected[side] - unjudged[side] for side in ranged),
-        score_max=10 - affected[scored],
-        side="none" if nothing else scored,
-        side_rule="symptomatic" if symptomatic_side else "evidence",
-        left_score=points["left"],
-        right_score=points["right"],
-        method=METHOD,
-        regions=regions,
-    )
+def judge(measured: Sequence[MeasuredRegion], config: AsymmetryConfig) -> tuple[Judged | None, ...]:
+    """Return the baseline's answer to measured regions: affected where much darker than noise and habit allow."""
+    return tuple(_judged(region.contrast, config) if region.contrast else None for region in measured)
 
 
-def _evidence(finding: RegionFinding, config: AsymmetryConfig) -> float:
-    if not finding.affected or finding.mean_hu is None or finding.contralateral_mean_hu is None:
-        return 0.0
-    return max(finding.contralateral_mean_hu - finding.mean_hu, config.affected_hu) * finding.volume_ml
-
-
-def _region(
-    region: Region, side: Side, head: Head, old: BoolArray, blood: BoolArray, config: AsymmetryConfig
-) -> RegionFinding:
-    """Return one region against the same place on the other side; old lesions and blood take no part.
-
-    A region that an old lesion has taken is not affected: an old infarct deducts no point.
-    """
-    own = head.aspects_regions == region_label(region, side)
-    low, high = config.tissue_hu
-    paired = own & head.brain & ~old & ~blood
-    for hu in (head.hu, head.mirrored_hu):
-        paired &= (hu > low) & (hu < high)
-    size_ml = volume_ml(own, head.geometry)
-    whole = head.region_ml[region_label(region, side)] / head.geometry.slice_voxel_ml[0]
-    if not own.any() or paired.sum() < max(config.min_tissue_share * max(own.sum(), whole), 20):
-        return RegionFinding(
-            region=region,
-            side=side,
-            affected=False if (own & old).sum() > own.sum() / 2 else None,
-            probability=None,
-            volume_ml=size_ml,
-            mean_hu=None,
-            contralateral_mean_hu=None,
-            net_water_uptake_pct=None,
-            evaluable=False,
-        )
-    mean_hu = float(stats.trim_mean(head.hu[paired], config.trim))
-    other_hu = float(stats.trim_mean(head.mirrored_hu[paired], config.trim))
-    sy, sx = head.geometry.pixel_spacing_mm_yx
-    error_hu = np.sqrt(2) * head.noise.standard_error_hu(float(paired.sum() * sy * sx))
-    darker_hu = other_hu - mean_hu
-    return RegionFinding(
-        region=region,
-        side=side,
-        affected=bool(darker_hu >= max(config.affected_hu, config.noise_ratio * error_hu)),
-        probability=float(
-            stats.norm.cdf((darker_hu - config.affected_hu) / np.hypot(error_hu, config.normal_variation_hu))
-        ),
-        volume_ml=size_ml,
-        mean_hu=mean_hu,
-        contralateral_mean_hu=other_hu,
-        net_water_uptake_pct=100 * darker_hu / other_hu,
-        evaluable=True,
+def _judged(contrast: Contrast, config: AsymmetryConfig) -> Judged:
+    margin_hu = contrast.darker_hu - config.affected_hu
+    return Judged(
+        probability=float(stats.norm.cdf(margin_hu / np.hypot(contrast.error_hu, config.normal_variation_hu))),
+        affected=contrast.darker_hu >= max(config.affected_hu, config.noise_ratio * contrast.error_hu),
     )
 
 
 def _sulci_closed(hu: Float32Array, head: Head, config: AsymmetryConfig) -> Float32Array:
     """Return ``hu`` slightly smoothed, clipped to fluid and blood, with what is darker and narrow filled."""
     sy, sx = head.geometry.pixel_spacing_mm_yx
-    calm = ndimage.gaussian_filter(np.clip(hu, 0.0, config.tissue_hu[1]), (0.0, 1.0 / sy, 1.0 / sx))
+    calm = ndimage.gaussian_filter(np.clip(hu, 0.0, config.regions.tissue_hu[1]), (0.0, 1.0 / sy, 1.0 / sx))
     reach = config.cluster_closing_mm
     rows, columns = (np.arange(-int(reach / mm), int(reach / mm) + 1) * mm for mm in (sy, sx))
     disk = np.hypot(rows[:, None], columns) <= reach
     return np.asarray(ndimage.grey_closing(calm, footprint=disk[None]), dtype=np.float32)
-
-
-def _bloody(head: Head, config: AsymmetryConfig) -> BoolArray:
-    """Return dense tissue of either side, and what it may blur: bool (z, y, x)."""
-    sy, sx = head.geometry.pixel_spacing_mm_yx
-    deep = ndimage.distance_transform_edt(head.brain, sampling=head.geometry.spacing_mm_zyx) > BLOOD_DEPTH_MM
-    dense = np.zeros_like(head.brain)
-    for hu in (head.hu, head.mirrored_hu):
-        calm = ndimage.gaussian_filter(np.clip(hu, 0.0, 100.0), (0.0, 2.0 / sy, 2.0 / sx))
-        dense |= deep & (calm > config.dense_hu)
-    return _grown(dense, head, BLOOD_REACH_MM)
-
-
-def _grown(mask: BoolArray, head: Head, reach_mm: float) -> BoolArray:
-    if not mask.any():
-        return mask
-    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=head.geometry.spacing_mm_zyx) <= reach_mm)
 
 
 def _clusters(head: Head, difference: Float32Array, config: AsymmetryConfig) -> list[BoolArray]:
@@ -268,7 +189,7 @@ def _staged(
     smallest = config.cluster_min_ml / head.geometry.slice_voxel_ml[0]
     staged: list[tuple[BoolArray, Literal["old", "undetermined"]]] = []
     for cluster in clusters:
-        past = cluster & _grown(at_least(cluster & (calm < config.old_hu), smallest), head, config.old_rim_mm)
+        past = cluster & grown(at_least(cluster & (calm < config.old_hu), smallest), head, config.old_rim_mm)
         staged += [(past, "old")] if past.any() else []
         components, count = ndimage.label(at_least(cluster & ~past, smallest))
         staged += [(components == index, "undetermined") for index in range(1, count + 1)]

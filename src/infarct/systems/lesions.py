@@ -65,6 +65,13 @@ def at_least(mask: BoolArray, smallest: float) -> BoolArray:
     return np.asarray((sizes >= smallest)[components] & mask)
 
 
+def grown(mask: BoolArray, head: Head, reach_mm: float) -> BoolArray:
+    """Return ``mask`` (bool, (z, y, x), on the head's working grid) with all that lies within ``reach_mm`` of it."""
+    if not mask.any():
+        return mask
+    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=head.geometry.spacing_mm_zyx) <= reach_mm)
+
+
 def _territories(labels: LabelArray) -> tuple[Territory, ...]:
     """Return the territories that hold at least a tenth of the labelled voxels, largest share first."""
     counts = {name: int((labels == value).sum()) for name, value in TERRITORY_LABELS.items()}

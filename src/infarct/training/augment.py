@@ -1,7 +1,7 @@
 """Cutting a patch out of a case: as it is, or moved, flipped, and changed in intensity."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from infarct.training.recipe import Augmentation
-from infarct.training.store import StoredCase
 from infarct.types import Float32Array, Float64Array, LabelArray
 
 Zyx = tuple[int, int, int]
@@ -18,6 +17,17 @@ Region = tuple[slice, slice, slice]
 
 NEIGHBOUR: Final = 0.254
 """Weight of the four neighbours in added noise: resampled CT has a correlation of .45 at one pixel, .06 at two."""
+
+
+class Volumes(Protocol):
+    """What patches are cut from: ``channels`` float16 (c, z, y, x), ``labels`` uint8 (z, y, x)."""
+
+    @property
+    def channels(self) -> npt.NDArray[np.float16]: ...  # noqa: D102
+    @property
+    def labels(self) -> LabelArray: ...  # noqa: D102
+    @property
+    def spacing_mm_zyx(self) -> tuple[float, float, float]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +51,7 @@ class Motion:
     mirror_centre: Float64Array
 
 
-def cut(case: StoredCase, start_zyx: Zyx, size_zyx: Zyx) -> Patch:
+def cut(case: Volumes, start_zyx: Zyx, size_zyx: Zyx) -> Patch:
     """Return the box of a case that begins at ``start_zyx``; beyond the case lie zeros, as in inference."""
     inside, at = [], []
     for start, size, length in zip(start_zyx, size_zyx, case.labels.shape, strict=True):
@@ -56,21 +66,21 @@ def cut(case: StoredCase, start_zyx: Zyx, size_zyx: Zyx) -> Patch:
 
 
 def augmented(
-    case: StoredCase, start_zyx: Zyx, size_zyx: Zyx, setting: Augmentation, random: np.random.Generator
+    case: Volumes, start_zyx: Zyx, size_zyx: Zyx, setting: Augmentation, random: np.random.Generator
 ) -> Patch:
     """Return the patch that begins at ``start_zyx``, changed as ``setting`` says; channels after the first are mirrored
     ones.
     """
     if setting.moves:
-        patch = moved(case, size_zyx, _motion(case, start_zyx, size_zyx, setting, random))
+        patch = moved(case, size_zyx, drawn_motion(case, start_zyx, size_zyx, setting, random))
     else:
         patch = cut(case, start_zyx, size_zyx)
     if random.random() < setting.flip_chance:
         patch = Patch(patch.channels[..., ::-1].copy(), patch.labels[..., ::-1].copy())
-    return Patch(_retoned(patch.channels, setting, random), patch.labels)
+    return Patch(retoned(patch.channels, setting, random), patch.labels)
 
 
-def moved(case: StoredCase, size_zyx: Zyx, motion: Motion) -> Patch:
+def moved(case: Volumes, size_zyx: Zyx, motion: Motion) -> Patch:
     """Return a patch whose channels are interpolated linearly and whose labels are those of the nearest voxels.
 
     What a turned patch takes from beyond the case is what lies at its border, with label 0. Where the case is smaller
@@ -89,9 +99,10 @@ def moved(case: StoredCase, size_zyx: Zyx, motion: Motion) -> Patch:
     return Patch(np.concatenate(channels), labels.astype(np.uint8))
 
 
-def _motion(
-    case: StoredCase, start_zyx: Zyx, size_zyx: Zyx, setting: Augmentation, random: np.random.Generator
+def drawn_motion(
+    case: Volumes, start_zyx: Zyx, size_zyx: Zyx, setting: Augmentation, random: np.random.Generator
 ) -> Motion:
+    """Return a random motion of the patch that begins at ``start_zyx``, within what ``setting`` allows."""
     spacing = np.array(case.spacing_mm_zyx)
     turn = random.uniform(-1, 1, 3) * np.radians([setting.rotation_deg, setting.tilt_deg, setting.tilt_deg])
     matrix = _rotation(turn) * (1 + setting.scale * random.uniform(-1, 1))
@@ -122,7 +133,7 @@ def _rotation(angles: Float64Array) -> Float64Array:
     return result
 
 
-def _region(case: StoredCase, matrix: Float64Array, centre: Float64Array, size_zyx: Zyx) -> Region:
+def _region(case: Volumes, matrix: Float64Array, centre: Float64Array, size_zyx: Zyx) -> Region:
     """Return the part of a case that a moved patch takes values from, at least a voxel."""
     half = np.abs(matrix) @ ((np.array(size_zyx) - 1) / 2)
     lengths = np.array(case.labels.shape)
@@ -152,7 +163,7 @@ def _sampled(
     return values
 
 
-def _retoned(channels: Float32Array, setting: Augmentation, random: np.random.Generator) -> Float32Array:
+def retoned(channels: Float32Array, setting: Augmentation, random: np.random.Generator) -> Float32Array:
     """Return the channels with another contrast and level, the same for all, and noise of their own."""
     contrast, level = (random.uniform(-1, 1, 2) * (setting.contrast, setting.offset)).astype(np.float32)
     changed = channels * (1 + contrast) + level if setting.contrast or setting.offset else channels

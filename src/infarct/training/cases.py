@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from infarct.preprocess.midplane import Midplane, midplane_of
 from infarct.preprocess.segment_input import InputSetting, SegmentInput, make_input
 from infarct.types import BoolArray, Float32Array, LabelArray
 from infarct.volume import Geometry, resample, resample_mask
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 OUTSIDE, BRAIN, ACUTE, OLD = 0, 1, 2, 3
 """Label values of a prepared case."""
@@ -102,23 +105,60 @@ def prepare_in_settings(
     for folder, setting in places.items():
         folder.mkdir(parents=True, exist_ok=True)
         claim(folder, {"setting": asdict(setting), "thin_share": plan.thin_share})
-    orders = _orders(plan)
-    waiting = [order for order in orders if not all((folder / _file(order)).exists() for folder in places)]
-    done = len(orders) - len(waiting)
-    on_done(done, len(orders))
+    orders = orders_of(plan.shares)
     work = partial(_prepare, plan=plan, places=places)
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=prepare_worker) as pool:
-        for future in as_completed([pool.submit(work, order) for order in waiting]):
-            future.result()
-            done += 1
-            on_done(done, len(orders))
+    carry_out(orders, tuple(places), work, jobs=jobs, on_done=on_done)
     return tuple(
         write_index(folder, setting, [_listed(folder, order) for order in orders]) for folder, setting in places.items()
     )
 
 
-def write_index(folder: Path, setting: InputSetting, cases: Sequence[Prepared]) -> Path:
-    """Write `cases.json` and return its path."""
+@dataclass(frozen=True)
+class Order:
+    """A patient that is to be prepared, and what for."""
+
+    preset: Preset
+    index: int
+    role: Role
+
+    @property
+    def file(self) -> str:
+        """Name of the prepared case's file."""
+        return f"{self.preset}-{self.role}-{self.index:05d}.npz"
+
+
+def orders_of(shares: Sequence[PhantomShare]) -> list[Order]:
+    """Return what to make, presets mixed, so that a folder half made is a fair sample."""
+    placed: list[tuple[float, Order]] = []
+    for share in shares:
+        placed += [(index / share.train, Order(share.preset, index, "train")) for index in range(share.train)]
+        placed += [
+            (index / share.validation, Order(share.preset, index, "validation")) for index in range(share.validation)
+        ]
+    return [order for _, order in sorted(placed, key=lambda pair: pair[0])]
+
+
+def carry_out(
+    orders: Sequence[Order],
+    folders: Sequence[Path],
+    work: Callable[[Order], None],
+    *,
+    jobs: int,
+    on_done: Callable[[int, int], None],
+) -> None:
+    """Do the ``work`` of each order whose file is missing in one of the folders, with ``jobs`` processes."""
+    waiting = [order for order in orders if not all((folder / order.file).exists() for folder in folders)]
+    done = len(orders) - len(waiting)
+    on_done(done, len(orders))
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=prepare_worker) as pool:
+        for future in as_completed([pool.submit(work, order) for order in waiting]):
+            future.result()
+            done += 1
+            on_done(done, len(orders))
+
+
+def write_index(folder: Path, setting: "DataclassInstance", cases: Sequence["DataclassInstance"]) -> Path:
+    """Write `cases.json`, the input setting and what is told of each case, and return its path."""
     path = folder / INDEX
     write_whole(path, json.dumps({"setting": asdict(setting), "cases": [asdict(case) for case in cases]}).encode())
     return path
@@ -152,28 +192,6 @@ def save_case(path: Path, prepared: SegmentInput, labels: LabelArray, about: dic
     write_whole(path, content.getvalue())
 
 
-@dataclass(frozen=True)
-class _Order:
-    preset: Preset
-    index: int
-    role: Role
-
-
-def _orders(plan: PhantomPlan) -> list[_Order]:
-    """Return what to make, presets mixed, so that a folder half made is a fair sample."""
-    placed: list[tuple[float, _Order]] = []
-    for share in plan.shares:
-        placed += [(index / share.train, _Order(share.preset, index, "train")) for index in range(share.train)]
-        placed += [
-            (index / share.validation, _Order(share.preset, index, "validation")) for index in range(share.validation)
-        ]
-    return [order for _, order in sorted(placed, key=lambda pair: pair[0])]
-
-
-def _file(order: _Order) -> str:
-    return f"{order.preset}-{order.role}-{order.index:05d}.npz"
-
-
 def claim(folder: Path, how: dict[str, Any]) -> None:
     """Write down how the cases of a folder are prepared, or check that they were prepared the same way.
 
@@ -194,9 +212,9 @@ def kind_of(folder: Path) -> str:
     return "scans of the user's cohort" if how.get("cohort") else "phantoms" if "thin_share" in how else "cases"
 
 
-def _prepare(order: _Order, *, plan: PhantomPlan, places: Mapping[Path, InputSetting]) -> None:
+def _prepare(order: Order, *, plan: PhantomPlan, places: Mapping[Path, InputSetting]) -> None:
     """Render one patient and write it into each of the folders, with the setting of each."""
-    patient = _patient(order, plan)
+    patient = drawn(order, thin_share=plan.thin_share)
     visit = render_ct(patient)
     scan = visit.scan(patient.name)
     truth = {name: mask.cpu().numpy() for name, mask in visit.truth.items()}
@@ -223,7 +241,7 @@ def _prepare(order: _Order, *, plan: PhantomPlan, places: Mapping[Path, InputSet
             acute=truth.get("infarct"),
             old=truth["old_infarct"],
         )
-        save_case(folder / _file(order), prepared, labels, about)
+        save_case(folder / order.file, prepared, labels, about)
 
 
 def _source(
@@ -236,12 +254,13 @@ def _source(
     return grid, resample(hu, geometry, grid, antialias=True), resample_mask(brain, geometry, grid)
 
 
-def _patient(order: _Order, plan: PhantomPlan) -> Patient:
+def drawn(order: Order, *, thin_share: float) -> Patient:
+    """Return the patient of an order; see `PhantomPlan` for those whose protocol has thin slices."""
     patient = draw(order.preset, order.index, order.role)
     followup = order.preset == "followup"
     protocol = patient.followup if followup else patient.acute
     thick = protocol is None or protocol.thickness_mm >= THIN_MM
-    if thick or rng(patient.head.seed, "keeps thin").random() < plan.thin_share:
+    if thick or rng(patient.head.seed, "keeps thin").random() < thin_share:
         return patient
     other = draw("aspects", order.index, order.role).acute
     return replace(patient, followup=other) if followup else replace(patient, acute=other)
@@ -256,9 +275,9 @@ def shaken(plane: Midplane, random: np.random.Generator) -> Midplane:
     return Midplane(normal, float(normal @ middle + random.normal(0.0, PLANE_SHIFT_MM)))
 
 
-def _listed(folder: Path, order: _Order) -> Prepared:
-    with np.load(folder / _file(order)) as stored:
+def _listed(folder: Path, order: Order) -> Prepared:
+    with np.load(folder / order.file) as stored:
         counts = np.bincount(stored["labels"].ravel(), minlength=4)
         about = json.loads(str(stored["about"]))
     n0, n1, n2, n3 = (int(count) for count in counts)
-    return Prepared(_file(order), about["id"], about["patient"], order.role, (n0, n1, n2, n3))
+    return Prepared(order.file, about["id"], about["patient"], order.role, (n0, n1, n2, n3))

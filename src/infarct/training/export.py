@@ -12,6 +12,7 @@ import torch
 from infarct.errors import UnreadableInput
 from infarct.training.calibrate import OperatingPoint
 from infarct.training.cases import ACUTE, OLD
+from infarct.training.module import AnyRecipe
 from infarct.training.recipe import ABOUT, Recipe, recipe_of
 from infarct.weights import WeightSet
 
@@ -40,7 +41,7 @@ def export_checkpoint(
 
     Raises `UnreadableInput` where the file is no such checkpoint.
     """
-    stored = _load(checkpoint)
+    stored = load_checkpoint(checkpoint)
     about = stored[ABOUT]
     recipe = recipe_of(about["recipe"])
     outputs = len(point.temperature) if point else _taught(recipe, about["data"])
@@ -59,8 +60,11 @@ def export_checkpoint(
         network=recipe.network,
         network_config={**about["recipe"]["network_config"], "out_channels": outputs},
         settings=settings,
-        tensors=_tensors(stored["state_dict"], outputs),
-        card={**_card(about, recipe), **(card or {})},
+        tensors={
+            name: values[:outputs] if name in HEAD else values
+            for name, values in tensors_of(stored["state_dict"]).items()
+        },
+        card={**card_of(about, recipe), **(card or {})},
     )
 
 
@@ -69,11 +73,14 @@ def told_by(checkpoint: Path) -> dict[str, Any]:
 
     Raises `UnreadableInput` where the file is no such checkpoint.
     """
-    return dict(_load(checkpoint)[ABOUT])
+    return dict(load_checkpoint(checkpoint)[ABOUT])
 
 
-def _load(checkpoint: Path) -> dict[str, Any]:
-    """Return the content of a checkpoint, of which nothing is executed."""
+def load_checkpoint(checkpoint: Path) -> dict[str, Any]:
+    """Return the content of a checkpoint, of which nothing is executed.
+
+    Raises `UnreadableInput` where the file is no such checkpoint.
+    """
     try:
         stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
         if isinstance(stored, dict) and ABOUT in stored and "state_dict" in stored:
@@ -90,15 +97,15 @@ def _taught(recipe: Recipe, data: Mapping[str, Any]) -> int:
     return len(recipe.targets)
 
 
-def _tensors(state: Mapping[str, torch.Tensor], outputs: int) -> dict[str, npt.NDArray[np.float16]]:
+def tensors_of(state: Mapping[str, torch.Tensor]) -> dict[str, npt.NDArray[np.float16]]:
+    """Return the network's tensors in a checkpoint's state, by their names in the network: averaged, if there are."""
     prefix = AVERAGE if any(name.startswith(AVERAGE) for name in state) else NETWORK
-    tensors = {
+    return {
         name.removeprefix(prefix): tensor.half().numpy() for name, tensor in state.items() if name.startswith(prefix)
     }
-    return {name: values[:outputs] if name in HEAD else values for name, values in tensors.items()}
 
 
-def _card(about: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+def card_of(about: Mapping[str, Any], recipe: AnyRecipe) -> dict[str, Any]:
     """Return the model card; the recipe's plan of phantoms is in it only where they were trained on."""
     hours = about["seconds"] / 3600
     on_phantoms = about["data"].get("kind", PHANTOMS) == PHANTOMS
@@ -108,7 +115,7 @@ def _card(about: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
         "training": {
             "steps": about["steps"],
             "of_steps": recipe.steps,
-            "patches_seen": about["steps"] * recipe.batch * about["devices"],
+            "patches_seen": about["steps"] * recipe.patches_a_step * about["devices"],
             "devices": about["devices"],
             "hours": round(hours, 3),
             **about["machine"],

@@ -32,9 +32,7 @@ def finish(
 
     Raises `BadRequest` where ``output`` holds no checkpoint.
     """
-    checkpoint = next((path for path in (output / BEST, output / LAST) if path.exists()), None)
-    if checkpoint is None:
-        raise BadRequest("the folder holds no checkpoint of a training")
+    checkpoint = best_checkpoint(output)
     weights = export_checkpoint(checkpoint, name=name, system=system)
     index = read_index(cases)
     validation = load_cases(index, index.of("validation"))
@@ -48,6 +46,17 @@ def finish(
     point = calibrate(predicted, calibrated_on=f"{len(predicted)} {kind_of(cases)}")
     metrics = {**weights.card["metrics"], "validation_after_calibration": summary(predicted, point)}
     return export_checkpoint(checkpoint, name=name, system=system, point=point, card={"metrics": metrics})
+
+
+def best_checkpoint(output: Path) -> Path:
+    """Return the best checkpoint of the training in ``output``, the last one where nothing was validated.
+
+    Raises `BadRequest` where there is none.
+    """
+    for path in (output / BEST, output / LAST):
+        if path.exists():
+            return path
+    raise BadRequest("the folder holds no checkpoint of a training")
 
 
 def predictions(engine: Engine, cases: Sequence[StoredCase], *, recipe: Recipe) -> list[Predicted]:

@@ -1,10 +1,10 @@
-"""From prepared cases to a checkpoint."""
+"""From prepared cases to a checkpoint, whatever is trained."""
 
 import hashlib
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -23,14 +23,18 @@ from infarct.errors import BadRequest
 from infarct.files import write_whole
 from infarct.runtime.allocator import keep_freed_memory
 from infarct.runtime.engine import available_cores
-from infarct.training.cases import ACUTE, INDEX, OLD, Prepared, kind_of
+from infarct.training.aspects_recipe import AspectsRecipe
+from infarct.training.aspects_task import aspects_task
+from infarct.training.cases import INDEX, kind_of
 from infarct.training.export import told_by
-from infarct.training.implants import without_faint
-from infarct.training.module import CaseFeed, SegmentationModule
+from infarct.training.module import AnyRecipe
 from infarct.training.processor import computes_in_bf16, processor_name
 from infarct.training.progress import ProgressLine
-from infarct.training.recipe import Precision, Recipe, recipe_of
-from infarct.training.store import CaseIndex, load_cases, read_index
+from infarct.training.recipe import Precision
+from infarct.training.segment_task import segment_task
+from infarct.training.task import Task
+from infarct.training.vb_recipe import VbRecipe
+from infarct.training.vb_task import vb_task
 
 LAST: Final = "last.ckpt"
 BEST: Final = "best.ckpt"
@@ -60,8 +64,8 @@ class Machine:
     quiet: bool = False
 
 
-def fit(recipe: Recipe, cases: Path, output: Path, *, resume: bool = False, machine: Machine | None = None) -> Path:
-    """Train on the prepared cases in ``cases`` and return the path of the last checkpoint.
+def fit(recipe: AnyRecipe, cases: Path, output: Path, *, resume: bool = False, machine: Machine | None = None) -> Path:
+    """Train what a recipe is for on the prepared cases in ``cases`` and return the path of the last checkpoint.
 
     In ``output`` lie then `last.ckpt`, `best.ckpt` (by validation score; none without a validation), `recipe.json` and
     `logs`. ``resume`` goes on from the last checkpoint there, and gives the curve of an uninterrupted training.
@@ -71,25 +75,21 @@ def fit(recipe: Recipe, cases: Path, output: Path, *, resume: bool = False, mach
     """
     keep_freed_memory()  # before anything large is allocated
     machine = machine or Machine()
-    index = read_index(cases)
-    _check_cases(recipe, index)
-    _claim(recipe, index, output, resume=resume)
+    task = _task(recipe, cases)
+    _claim(recipe, task, output, resume=resume)
     last = output / LAST
-    training = index.of("train")
-    validation = load_cases(index, _evenly(index.of("validation"), recipe.validation_cases))
     precision = usable_precision(recipe.precision, machine.accelerator)
-    module = SegmentationModule(
-        recipe,
-        positive_share=positive_share(training, recipe),
-        validation=validation,
-        about=_about(recipe, index, precision),
-    )
-    visible = [without_faint(case, recipe.faintest) for case in load_cases(index, training)]
-    feed = CaseFeed(recipe, visible, validation=len(validation), workers=_workers(machine))
+    module, feed = task.make(_about(recipe, task, precision), _workers(machine))
     with _quiet():
         trainer = _trainer(recipe, output, machine, precision)
         trainer.fit(module, feed, ckpt_path=last if resume and last.exists() else None, weights_only=True)
     return last
+
+
+def _task(recipe: AnyRecipe, cases: Path) -> Task:
+    if isinstance(recipe, AspectsRecipe):
+        return aspects_task(recipe, cases)
+    return vb_task(recipe, cases) if isinstance(recipe, VbRecipe) else segment_task(recipe, cases)
 
 
 class Keeper(Checkpoint):
@@ -131,13 +131,6 @@ class Keeper(Checkpoint):
         self._best = state_dict["best"]
 
 
-def positive_share(cases: Sequence[Prepared], recipe: Recipe) -> tuple[float, ...]:
-    """Return the share of voxels of all cases that each output should mark: of the brain's where only it counts."""
-    totals = [sum(case.voxels[value] for case in cases) for value in range(4)]
-    among = sum(totals[1:] if recipe.loss.inside_brain else totals)
-    return tuple(totals[target] / among for target in recipe.targets)
-
-
 def usable_precision(wanted: Precision, accelerator: str) -> Precision:
     """Return ``wanted``, or fp32 on a processor that would only imitate bf16."""
     return "fp32" if _on_cpu(accelerator) and not computes_in_bf16() else wanted
@@ -153,7 +146,7 @@ def _on_cpu(accelerator: str) -> bool:
     return accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
 
 
-def _trainer(recipe: Recipe, output: Path, machine: Machine, precision: Precision) -> pl.Trainer:
+def _trainer(recipe: AnyRecipe, output: Path, machine: Machine, precision: Precision) -> pl.Trainer:
     return pl.Trainer(
         accelerator=machine.accelerator,
         devices=machine.devices,
@@ -188,19 +181,7 @@ def _loggers(output: Path) -> list[Logger]:
     return loggers
 
 
-def _check_cases(recipe: Recipe, index: CaseIndex) -> None:
-    training, validation = index.of("train"), index.of("validation")
-    if not training:
-        raise BadRequest("the folder holds no case to train on")
-    shared = {case.patient for case in training} & {case.patient for case in validation}
-    if shared:
-        raise BadRequest(f"{len(shared)} patients are in training and in validation; give each one role")
-    channels = 2 if index.setting.get("mirror") else 1
-    if recipe.network_config.get("in_channels", 1) != channels:
-        raise BadRequest(f"the prepared cases have {channels} channels, which the recipe {recipe.name!r} does not take")
-
-
-def check_output(recipe: Recipe, output: Path, *, resume: bool) -> None:
+def check_output(recipe: AnyRecipe, output: Path, *, resume: bool) -> None:
     """Raise `BadRequest` where a training by ``recipe`` cannot begin, or go on, in ``output``.
 
     Only the first process looks: with several devices the others come when it has begun.
@@ -210,7 +191,7 @@ def check_output(recipe: Recipe, output: Path, *, resume: bool) -> None:
     path = output / RECIPE
     if resume and path.exists():
         try:
-            same = recipe_of(json.loads(path.read_text(encoding="utf-8"))) == recipe
+            same = recipe.is_told_by(json.loads(path.read_text(encoding="utf-8")))
         except ValueError as error:
             raise BadRequest("the training there cannot be resumed: its recipe is damaged") from error
         if not same:
@@ -225,49 +206,34 @@ def is_first_process() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
-def _claim(recipe: Recipe, index: CaseIndex, output: Path, *, resume: bool) -> None:
+def _claim(recipe: AnyRecipe, task: Task, output: Path, *, resume: bool) -> None:
     """Check the output and write the recipe into it, whole or not at all."""
     check_output(recipe, output, resume=resume)
     if not is_first_process():
         return
     if resume:
-        _check_same_cases(index, output / LAST)
+        _check_same_cases(task, output / LAST)
     output.mkdir(parents=True, exist_ok=True)
     write_whole(output / RECIPE, (json.dumps(recipe.as_data(), indent=2) + "\n").encode())
 
 
-def _check_same_cases(index: CaseIndex, last: Path) -> None:
+def _check_same_cases(task: Task, last: Path) -> None:
     if not last.exists():
         return
     before = told_by(last)["data"].get("digest")
-    if before is not None and before != _digest(index):  # checkpoints of older versions do not tell
+    if before is not None and before != _digest(task.folder):  # checkpoints of older versions do not tell
         raise BadRequest("the training there is on other cases; resume with the same, or give a new folder")
 
 
-def _digest(index: CaseIndex) -> str:
-    return hashlib.sha256((index.folder / INDEX).read_bytes()).hexdigest()
+def _digest(folder: Path) -> str:
+    return hashlib.sha256((folder / INDEX).read_bytes()).hexdigest()
 
 
-def _evenly(cases: Sequence[Prepared], count: int) -> list[Prepared]:
-    """Return at most ``count`` cases, spread over all of them."""
-    if len(cases) <= count:
-        return list(cases)
-    return [cases[place * len(cases) // count] for place in range(count)]
-
-
-def _about(recipe: Recipe, index: CaseIndex, precision: Precision) -> dict[str, Any]:
-    training = index.of("train")
+def _about(recipe: AnyRecipe, task: Task, precision: Precision) -> dict[str, Any]:
     about = {
         "recipe": recipe.as_data(),
-        "setting": dict(index.setting),
-        "data": {
-            "kind": kind_of(index.folder),
-            "digest": _digest(index),
-            "training_cases": len(training),
-            "training_cases_with_acute": sum(case.voxels[ACUTE] > 0 for case in training),
-            "training_cases_with_old": sum(case.voxels[OLD] > 0 for case in training),
-            "validation_cases": len(index.of("validation")),
-        },
+        "setting": dict(task.setting),
+        "data": {"kind": kind_of(task.folder), "digest": _digest(task.folder), **task.counts},
         "machine": {
             "processor": processor_name(),
             "threads": torch.get_num_threads(),

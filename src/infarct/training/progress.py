@@ -15,7 +15,7 @@ EVERY_S: Final = 10.0
 
 
 class ProgressLine(pl.Callback):
-    """Shows step, loss, Dice, speed and the time left: a renewed line on a terminal, lines of a log elsewhere."""
+    """Shows step, loss, Dice or AUC, speed, time left: a renewed line on a terminal, lines of a log elsewhere."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -55,7 +55,7 @@ class ProgressLine(pl.Callback):
         pace_s = seconds / max(step - self._first_step, 1)
         parts = [f"step {step}/{trainer.max_steps}"]
         parts += [f"{name} {float(value):.3f}" for name, value in self._shown.items()]
-        named = {"val_dice": "validation dice", "val_false_ml": "false ml"}
+        named = {"val_dice": "validation dice", "val_false_ml": "false ml", "val_auc": "validation AUC"}
         parts += [
             f"{text} {float(trainer.callback_metrics[key]):.3f}"
             for key, text in named.items()

@@ -19,7 +19,7 @@ Precision = Literal["fp32", "bf16"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the learning rate falls: halved every ``halve_every`` steps, or as a half cosine over all steps.
+    """How the learning rate falls: to a half, or ``factor``, every ``halve_every`` steps, or as a half cosine over all.
 
     Neither goes below ``floor``; in the first ``warm_up`` steps it rises from 0.
     """
@@ -28,6 +28,7 @@ class Schedule:
     floor: float
     halve_every: int = 5_000
     warm_up: int = 0
+    factor: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class LossSetting:
 
     ``weighted``: the paper's weights by the share of voxels that are positive in all training images. ``reduction`` is
     the BCE's, over voxels. ``dice_over``: one Dice for the batch or one a patch. ``inside_brain``: only voxels of the
-    brain count, in the loss and in the shares. ``epsilon`` is that of the Dice. ``absent_counts``: the Dice of an output
-    that has nothing to mark counts too, which teaches one that seldom has anything to mark nothing at all.
+    brain count, in the loss and in the shares. ``epsilon`` is that of the Dice. ``absent_counts``: the Dice of an
+    output that has nothing to mark counts too, which teaches one that seldom has anything to mark nothing at all.
     """
 
     weighted: bool
@@ -163,9 +164,18 @@ class Recipe:
         if self.network_config.get("out_channels", 1) != len(self.targets):
             raise BadRequest("a recipe needs one target for each output of its network")
 
+    @property
+    def patches_a_step(self) -> int:
+        """Patches that the network sees in a step on one device."""
+        return self.batch
+
     def as_data(self) -> dict[str, Any]:
         """Return the recipe as JSON can hold it."""
         return asdict(replace(self, network_config=dict(self.network_config)))
+
+    def is_told_by(self, data: Mapping[str, Any]) -> bool:
+        """Return whether ``data`` is what `as_data` gives, through JSON or not. Raises `BadRequest` for no recipe."""
+        return recipe_of(data) == self
 
 
 def recipe_of(data: Mapping[str, Any]) -> Recipe:
@@ -179,7 +189,7 @@ def recipe_of(data: Mapping[str, Any]) -> Recipe:
             "implants": _implants_of(data["implants"]),
             "beginning": Beginning(**{**data["beginning"], "implants": _implants_of(data["beginning"]["implants"])}),
             "phantoms": _plan_of(data["phantoms"]),
-            "network_config": {key: _frozen(value) for key, value in data["network_config"].items()},
+            "network_config": {key: frozen(value) for key, value in data["network_config"].items()},
             "targets": tuple(data["targets"]),
             "patch_zyx": tuple(data["patch_zyx"]),
         }
@@ -189,11 +199,12 @@ def recipe_of(data: Mapping[str, Any]) -> Recipe:
 
 
 def _implants_of(data: Mapping[str, Any]) -> Implants:
-    return Implants(**{key: _frozen(value) for key, value in data.items()})
+    return Implants(**{key: frozen(value) for key, value in data.items()})
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
+def frozen(value: Any) -> Any:
+    """Return ``value`` with tuples in place of lists, at any depth."""
+    return tuple(frozen(item) for item in value) if isinstance(value, list | tuple) else value
 
 
 def _plan_of(data: Mapping[str, Any]) -> PhantomPlan:

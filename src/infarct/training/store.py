@@ -2,12 +2,12 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -16,6 +16,8 @@ import numpy.typing as npt
 from infarct.errors import UnreadableInput
 from infarct.training.cases import INDEX, Prepared, Role
 from infarct.types import LabelArray
+
+Listed = TypeVar("Listed")
 
 MEMORY_GB: Final = 6.0
 """Cases of one role that take more than this are unpacked once and mapped from disk."""
@@ -61,16 +63,30 @@ def read_index(folder: Path) -> CaseIndex:
 
     Raises `UnreadableInput` where there is none, or a case that it lists is missing.
     """
+    setting, cases = read_listed(folder, lambda case: Prepared(**{**case, "voxels": tuple(case["voxels"])}))
+    check_files(folder, [case.file for case in cases])
+    return CaseIndex(folder, setting, cases)
+
+
+def read_listed(
+    folder: Path, read: Callable[[Mapping[str, Any]], Listed]
+) -> tuple[Mapping[str, Any], tuple[Listed, ...]]:
+    """Return the input setting in the index of a folder, and what ``read`` makes of each case that it lists.
+
+    Raises `UnreadableInput` where there is no index, or one of another kind of cases.
+    """
     try:
         data = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        cases = tuple(Prepared(**{**case, "voxels": tuple(case["voxels"])}) for case in data["cases"])
-        setting = dict(data["setting"])
+        return dict(data["setting"]), tuple(read(case) for case in data["cases"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UnreadableInput("the folder holds no readable index of prepared cases (cases.json)") from error
-    missing = sum(not (folder / case.file).is_file() for case in cases)
+
+
+def check_files(folder: Path, files: Sequence[str]) -> None:
+    """Raise `UnreadableInput` where files that an index lists are missing."""
+    missing = sum(not (folder / file).is_file() for file in files)
     if missing:
-        raise UnreadableInput(f"{missing} of {len(cases)} prepared cases are missing in the folder; prepare them again")
-    return CaseIndex(folder, setting, cases)
+        raise UnreadableInput(f"{missing} of {len(files)} prepared cases are missing in the folder; prepare them again")
 
 
 def load_cases(index: CaseIndex, cases: Sequence[Prepared]) -> list[StoredCase]:
@@ -89,27 +105,28 @@ def _read_case(folder: Path, case: Prepared, *, mapped: bool) -> StoredCase:
     try:
         with np.load(folder / case.file) as stored:
             spacing = tuple(float(step) for step in stored["spacing_mm_zyx"])
-            arrays = _unpacked(folder, case, stored) if mapped else (stored["channels"], stored["labels"])
+            channels, labels = arrays_of(folder / case.file, stored, ("channels", "labels"), mapped=mapped)
     except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise UnreadableInput("a prepared case is damaged; delete it and prepare it again") from error
-    channels, labels = arrays
     if channels.ndim != 4 or labels.shape != channels.shape[1:] or len(spacing) != 3 or labels.max() >= LABELS:
         raise UnreadableInput("a prepared case has arrays of the wrong shape; delete it and prepare it again")
     counts = np.stack([np.bincount(plane.ravel(), minlength=LABELS) for plane in labels], axis=1)
     return StoredCase(case.id, channels, labels, (spacing[0], spacing[1], spacing[2]), counts)
 
 
-def _unpacked(folder: Path, case: Prepared, stored: Mapping[str, Any]) -> tuple[npt.NDArray[np.float16], LabelArray]:
-    """Return channels and labels mapped from files beside the case, made where they are missing."""
-    place = folder / "unpacked"
+def arrays_of(case: Path, stored: Mapping[str, Any], parts: Sequence[str], *, mapped: bool) -> list[npt.NDArray[Any]]:
+    """Return arrays ``stored`` in a case's file: in memory, or mapped from files beside it, made where missing."""
+    if not mapped:
+        return [stored[part] for part in parts]
+    place = case.parent / "unpacked"
     place.mkdir(exist_ok=True)
-    mapped = []
-    for part in ("channels", "labels"):
-        path = place / f"{Path(case.file).stem}-{part}.npy"
-        if not path.exists() or path.stat().st_mtime < (folder / case.file).stat().st_mtime:
+    arrays = []
+    for part in parts:
+        path = place / f"{case.stem}-{part}.npy"
+        if not path.exists() or path.stat().st_mtime < case.stat().st_mtime:
             working = path.with_suffix(f".{os.getpid()}.part")  # each device of a training may unpack
             with working.open("wb") as file:
                 np.save(file, stored[part])
             working.replace(path)
-        mapped.append(np.load(path, mmap_mode="r"))
-    return mapped[0], mapped[1]
+        arrays.append(np.load(path, mmap_mode="r"))
+    return arrays

@@ -2,7 +2,7 @@
 
 from infarct.volume.geometry import Geometry
 from infarct.volume.mask import volume_ml
-from infarct.volume.resample import resample, resample_labels, resample_mask
+from infarct.volume.resample import labels_at, resample, resample_labels, resample_mask
 from infarct.volume.scan import Acquisition, Scan, SliceReference, Source
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Scan",
     "SliceReference",
     "Source",
+    "labels_at",
     "resample",
     "resample_labels",
     "resample_mask",

@@ -239,6 +239,18 @@ class Geometry:
         shape = (steps + 1, self.size_yx[0] + high[1] - low[1], self.size_yx[1] + high[0] - low[0])
         return Geometry.regular(shape, (spacing_mm, sy, sx), origin_mm=origin, directions=self.directions)
 
+    def cropped(self, box: tuple[slice, slice, slice]) -> "Geometry":
+        """Return the part that a box (z, y, x) of whole voxels covers; the slices have a start and a stop, no step."""
+        (z, y, x), (sy, sx) = box, self.pixel_spacing_mm_yx
+        shift = y.start * sy * self.y_direction + x.start * sx * self.x_direction
+        return Geometry(
+            self.origins_mm[z] + shift,
+            self.x_direction,
+            self.y_direction,
+            self.pixel_spacing_mm_yx,
+            (y.stop - y.start, x.stop - x.start),
+        )
+
     def regridded(self, spacing_mm_zyx: Sequence[float]) -> "Geometry":
         """Return an even, upright grid with the same axes and extent at another spacing, in mm."""
         upright = self.rectified()

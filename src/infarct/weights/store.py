@@ -73,6 +73,17 @@ def shipped(system: str | None = None, *, folder: Path = SHIPPED_FOLDER) -> tupl
     return tuple(entry for entry in entries if system in (None, entry.system))
 
 
+def default_weights(system: str, *, folder: Path = SHIPPED_FOLDER) -> str:
+    """Return the name of the shipped weights that ``system`` uses where the user names none.
+
+    Raises `BadRequest` where none are shipped.
+    """
+    for entry in shipped(system, folder=folder):
+        if entry.default:
+            return entry.name
+    raise BadRequest(f"no weights for {system} are shipped; give your own with --weights")
+
+
 def ship(weights: WeightSet, *, default: bool, folder: Path = SHIPPED_FOLDER) -> Path:
     """Put ``weights`` and their model card among the shipped ones, under their system; return the weight file.
 

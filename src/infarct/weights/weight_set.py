@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -34,9 +34,10 @@ LENGTH_BYTES: Final = 8
 class WeightSet:
     """The weights of a trained network with all that is needed to use them, and what is told of them.
 
-    ``network`` and ``network_config`` name it in `infarct.networks`; ``settings`` (JSON) holds its input, tile and
-    operating point; ``card`` (JSON) is the model card. ``tensors`` are kept as read-only float16, as they are stored,
-    so that weights behave the same before and after they are saved. ``sha256`` is that of the file.
+    ``network`` and ``network_config`` name it in `infarct.networks`; a file may hold several alike (see `part`).
+    ``settings`` (JSON) holds input, tile and operating point; ``card`` (JSON) is the model card. ``tensors`` are kept
+    as read-only float16, as they are stored, so that weights behave the same before and after they are saved.
+    ``sha256`` is that of the file.
 
     Raises `ValueError` for values that float16 or JSON cannot hold.
     """
@@ -54,6 +55,17 @@ class WeightSet:
         object.__setattr__(self, "tensors", {key: _half(key, value) for key, value in sorted(self.tensors.items())})
         if not self.sha256:
             object.__setattr__(self, "sha256", hashlib.sha256(to_bytes(self)).hexdigest())
+
+    def part(self, name: str) -> "WeightSet":
+        """Return the weights of one of several networks of the same configuration, which share a file.
+
+        Its tensors are those whose names begin with ``name`` and a dot. Raises `BadRequest` where there are none.
+        """
+        prefix = f"{name}."
+        tensors = {key.removeprefix(prefix): part for key, part in self.tensors.items() if key.startswith(prefix)}
+        if not tensors:
+            raise BadRequest(f"the weights {self.name[:40]!r} hold no network {name[:40]!r}")
+        return replace(self, name=f"{self.name}-{name}", tensors=tensors, sha256="")
 
 
 def _half(name: str, values: npt.NDArray[Any]) -> Float16Array:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from infarct.anatomy import REGIONS, region_label
-from infarct.findings import Analysis, Findings, Lesion, RegionFinding
+from infarct.findings import Analysis, Findings, Lesion, RegionFinding, as_counted
 from infarct.types import BoolArray, Float32Array
 from infarct.volume import Geometry, Scan
 from infarct.writers.panels import BRAIN_WINDOW, STROKE_WINDOW, Field, LineStyle, Outline, Panel, Window, head_field
@@ -103,7 +103,8 @@ def _region_outlines(analysis: Analysis, k: int) -> tuple[Outline, ...]:
         return ()
     # Affected regions are drawn last, so that a neighbour's thin line never covers theirs.
     order: list[Finding] = ["not affected", "not evaluable", "affected"]
-    ranked = sorted(aspects.regions, key=lambda region: order.index(finding_of(region)))
+    counted = as_counted(aspects.regions, aspects.overrides)
+    ranked = sorted(counted, key=lambda region: order.index(finding_of(region)))
     masks = ((region, labels[k] == region_label(region.region, region.side)) for region in ranked)
     return tuple(
         Outline(mask, REGION_STYLES[finding_of(region)], region.region) for region, mask in masks if mask.any()
@@ -115,9 +116,10 @@ def _found_on(findings: Findings, labels: npt.NDArray[np.uint8] | None, k: int) 
     if findings.aspects is None or labels is None:
         return ""
     present = set(np.unique(labels[k]).tolist())
+    counted = as_counted(findings.aspects.regions, findings.aspects.overrides)
     names = [
         f"{region.side} {region.region}"
-        for region in sorted(findings.aspects.regions, key=lambda region: REGIONS.index(region.region))
+        for region in sorted(counted, key=lambda region: REGIONS.index(region.region))
         if finding_of(region) == "affected" and region_label(region.region, region.side) in present
     ]
     return f"Affected here: {', '.join(names)}." if names else "No region here is affected."

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Final, Literal
 
 from infarct.anatomy import REGION_NAMES, REGIONS, SIDES, Region, Side
-from infarct.findings import Aspects, Findings, FollowupInfarct, Lesion, RegionFinding
+from infarct.findings import Aspects, Findings, FollowupInfarct, HyperdenseArtery, Lesion, RegionFinding, as_counted
 from infarct.types import Flag, Severity
 from infarct.writers.key_slices import Finding, finding_of
 
@@ -33,7 +33,8 @@ STAGES: Final = {
 }
 ASYMMETRY: Final = "asymmetry"
 SEGMENT: Final = "se_res_unet"
-SYSTEMS: Final = {SEGMENT: "segment"}
+DA_NET: Final = "da_net"
+SYSTEMS: Final = {SEGMENT: "segment", DA_NET: "aspects"}
 """Which system's weights a method uses, where its name is another."""
 NOT_FOR_REPERFUSION: Final = "Not valid for reperfusion questions: bleeding is suspected."
 
@@ -58,9 +59,10 @@ class Banner:
 
 @dataclass(frozen=True)
 class RegionCell:
-    """One ASPECTS region of one side, in the rounded numbers that are printed."""
+    """One ASPECTS region of one side, in the rounded numbers that are printed; ``reader`` is what a reader set."""
 
     finding: Finding
+    reader: Finding | None
     mean_hu: str
     opposite_hu: str
     difference_hu: str
@@ -171,10 +173,11 @@ def flags_by_severity(findings: Findings) -> list[Flag]:
 def region_rows(aspects: Aspects) -> tuple[RegionRow, ...]:
     """Return the ten regions in their order, right and left side by side."""
     found = {(region.region, region.side): region for region in aspects.regions}
+    set_by_hand = _set_by_hand(aspects)
 
     def cell(region: Region, side: Side) -> RegionCell | None:
         finding = found.get((region, side))
-        return None if finding is None else _region_cell(finding)
+        return None if finding is None else _region_cell(finding, set_by_hand.get((region, side)))
 
     return tuple(
         RegionRow(region, REGION_NAMES[region], right=cell(region, "right"), left=cell(region, "left"))
@@ -182,12 +185,18 @@ def region_rows(aspects: Aspects) -> tuple[RegionRow, ...]:
     )
 
 
-def _region_cell(region: RegionFinding) -> RegionCell:
+def _set_by_hand(aspects: Aspects) -> dict[tuple[Region, Side], Finding]:
+    """Return what readers set, the last word on each region."""
+    return {(one.region, one.side): "affected" if one.affected else "not affected" for one in aspects.overrides}
+
+
+def _region_cell(region: RegionFinding, reader: Finding | None) -> RegionCell:
     mean, opposite = region.mean_hu, region.contralateral_mean_hu
     # The difference of the two printed numbers, so that the row adds up for whoever checks it.
     difference = None if mean is None or opposite is None else round(mean, 1) - round(opposite, 1)
     return RegionCell(
         finding=finding_of(region),
+        reader=reader,
         mean_hu=number(mean),
         opposite_hu=number(opposite),
         difference_hu=signed(difference),
@@ -197,12 +206,14 @@ def _region_cell(region: RegionFinding) -> RegionCell:
 
 
 def regions_with(aspects: Aspects, finding: Finding, *, sides: Sequence[Side] = SIDES) -> str:
-    """Return the regions of ``sides`` with that finding, for example: left I, L and M2; empty if there is none."""
+    """Return the regions of ``sides`` with that finding, for example: left I, L and M2; empty if there is none.
+
+    What a reader set stands in place of what the system found, as in the score.
+    """
+    counted = as_counted(aspects.regions, aspects.overrides)
     parts = []
     for side in sides:
-        names = [
-            r for r in REGIONS for f in aspects.regions if (f.region, f.side) == (r, side) and finding_of(f) == finding
-        ]
+        names = [r for r in REGIONS for f in counted if (f.region, f.side) == (r, side) and finding_of(f) == finding]
         if names:
             parts.append(f"{side} {listed(names)}")
     return "; ".join(parts)
@@ -232,6 +243,44 @@ def side_sentence(aspects: Aspects) -> str:
             return f"Scored side: {side} ({rule})."
 
 
+def interval_sentence(aspects: Aspects) -> str:
+    """Return how far the region probabilities leave the score open; empty where they do not say."""
+    if aspects.score_interval is None:
+        return ""
+    low, high = aspects.score_interval
+    reach = str(low) if low == high else f"{low} to {high}"
+    return f"By the probabilities of the regions: {reach} (95{NO_BREAK}%)."
+
+
+def reader_sentence(aspects: Aspects) -> str:
+    """Return that readers set regions, and who; empty where none did."""
+    names = list(dict.fromkeys(change.reader for change in aspects.overrides))
+    count = len(_set_by_hand(aspects))
+    return f"{count} region{'s' if count > 1 else ''} set by {listed(names)}, see Regions." if names else ""
+
+
+def reader_lines(aspects: Aspects) -> tuple[str, ...]:
+    """Return each correction with both values, the reader and the time, in the order in which they were made."""
+    found = {(region.region, region.side): finding_of(region) for region in aspects.regions}
+    lines = []
+    for change in aspects.overrides:
+        value = "affected" if change.affected else "not affected"
+        system = found.get((change.region, change.side), "not looked at")
+        lines.append(
+            f"{sentence(change.side)} {change.region}: {value}; the system found: {system}. "
+            f"{change.reader}, {change.at.replace('T', ' ').replace('Z', ' UTC')}"
+        )
+    return tuple(lines)
+
+
+def artery_sentence(artery: HyperdenseArtery) -> str:
+    """Return what the trunks of the middle cerebral arteries show, with both densities."""
+    dense, other = (f"{number(hu, 0)}{NO_BREAK}HU" for hu in (artery.mean_hu, artery.contralateral_mean_hu))
+    if artery.suspected:
+        return f"Hyperdense {artery.side} middle cerebral artery suspected: {dense} against {other}."
+    return f"No hyperdense middle cerebral artery found: {artery.side} {dense}, other side {other}."
+
+
 def method_sentence(method: str, *, knows_old: bool = True) -> str:
     """Return what a method is, in a sentence or two; ``knows_old``: it tells old infarcts from acute ones."""
     if method == ASYMMETRY:
@@ -246,6 +295,8 @@ def method_sentence(method: str, *, knows_old: bool = True) -> str:
             "Method: SE-Res-U-Net, a trained network that marks infarcts voxel by voxel. "
             "These weights do not tell old infarcts from acute ones: an old one may be marked."
         )
+    if method == DA_NET:
+        return "Method: DA-Net, trained networks that judge each region of both sides against the other side."
     return f"Method: {method}."
 
 

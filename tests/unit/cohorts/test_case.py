@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from synthetic_ct import fake_head
 
-from infarct.cohorts import Case, Clinical, Cohort, LabelledScan
+from infarct.cohorts import AspectsTruth, Case, Clinical, Cohort, LabelledScan
+from infarct.cohorts.aspects import both_sides
 from infarct.volume import Scan
 from unit.cohorts.tiny_cohorts import GEOMETRY, lesion
 
@@ -43,6 +44,17 @@ def test_arrays_on_another_grid_or_of_another_type_are_an_error() -> None:
         LabelledScan(scan(), old=lesion().astype(np.uint8))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="hemorrhage"):
         LabelledScan(scan(), hemorrhage=lesion())  # type: ignore[arg-type]
+
+
+def test_every_judge_has_twenty_calls() -> None:
+    ten, unknown = (True,) * 10, (None,) * 10
+    assert both_sides(ten, "right") == ten + unknown
+    assert both_sides(ten, "left") == unknown + ten
+    assert AspectsTruth(both_sides(ten, "left"), side="left").by_readers == ()
+    with pytest.raises(ValueError, match="20 calls"):
+        AspectsTruth(ten)
+    with pytest.raises(ValueError, match="20 calls"):
+        AspectsTruth(ten + unknown, (ten,))
 
 
 def test_what_a_case_prints_names_no_patient() -> None:

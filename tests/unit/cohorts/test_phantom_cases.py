@@ -60,6 +60,29 @@ def test_cases_are_rendered_when_loaded(rendered: list[str]) -> None:
     assert loaded.scan.source.kind == "phantom"
 
 
+def test_regions_come_with_the_scan(rendered: list[str]) -> None:
+    """The stand-in's head is region M1 of the right side throughout."""
+    (case,) = phantom_cases("acute", "validation", [4])
+    loaded = case.load()
+    patient = draw("acute", 4, "validation")
+    truth = loaded.aspects
+    assert len(rendered) == 1
+    assert loaded.regions is not None
+    assert set(np.unique(loaded.regions)) == {5}
+    assert patient.stroke is not None
+    assert truth is not None
+    assert (truth.side, truth.core_ml) == (patient.stroke.side, 1.0)
+    assert [len(calls) for calls in (truth.by_core, *truth.by_readers)] == [20, 20, 20]
+    assert not any(called for place, called in enumerate(truth.by_core) if place != 4)
+
+
+def test_nobody_scores_a_followup(rendered: list[str]) -> None:
+    loaded = phantom_cases("followup", "validation", [4])[0].load()
+    assert len(rendered) == 1
+    assert loaded.aspects is None
+    assert loaded.regions is not None
+
+
 def test_a_case_tells_what_was_drawn() -> None:
     (case,) = phantom_cases("acute", "validation", [4])
     patient = draw("acute", 4, "validation")
@@ -108,3 +131,7 @@ def test_a_rendered_case_is_what_the_phantom_renders() -> None:
     np.testing.assert_array_equal(loaded.intracranial, visit.truth["intracranial"].numpy())
     assert loaded.lesion is not None
     assert loaded.lesion.any()
+    np.testing.assert_array_equal(loaded.regions, visit.truth["aspects"].numpy())
+    assert loaded.aspects is not None
+    own, other = loaded.aspects.by_core[:10], loaded.aspects.by_core[10:]
+    assert not any(own if loaded.aspects.side == "left" else other)

@@ -55,6 +55,23 @@ def test_a_subject_is_read_as_it_was_made(tmp_path: Path, monkeypatch: pytest.Mo
     assert case.lesion_free is False
 
 
+def test_regions_are_read_with_what_is_known_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (case,) = phantom_disk.read(written(tmp_path / "out", monkeypatch)).cases
+    loaded = case.load()
+    truth = loaded.aspects
+    assert loaded.regions is not None
+    assert set(np.unique(loaded.regions)) == {5}
+    assert truth is not None
+    assert truth.side == case.clinical.side
+    assert truth.core_ml == 1.0
+    for calls in (truth.by_core, *truth.by_readers):
+        right, left = calls[:10], calls[10:]
+        own, other = (right, left) if truth.side == "right" else (left, right)
+        assert other == (None,) * 10  # the files say nothing of it
+        assert set(own) <= {True, False}
+    assert 10 - sum(map(bool, truth.by_core)) == case.clinical.aspects
+
+
 def test_on_disk_and_on_the_fly_tell_the_same_of_a_patient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (stored,) = phantom_disk.read(written(tmp_path / "out", monkeypatch)).cases
     (made,) = phantom_cases("acute", "validation", [1])

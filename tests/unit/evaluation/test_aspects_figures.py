@@ -1,23 +1,23 @@
 """The charts show the readings as they are, from one patient to many, in PNGs that are the same each time."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from infarct.evaluation.aspects_figures import (
+    RocCurve,
+    RocPoint,
     ScorePair,
     aspects_figures,
+    roc,
     score_agreement,
     score_boxes,
     score_differences,
-    write_aspects_figures,
 )
 from infarct.evaluation.figures import png
 from infarct.findings import INTENDED_USE
-from infarct.measure.agreement import bland_altman
+from infarct.measure.agreement import bland_altman, roc_auc
 
 RANDOM = np.random.default_rng(6)
 REFERENCE = np.concatenate([RANDOM.integers(2, 10, 78), [10, 10]])
@@ -83,12 +83,40 @@ def test_charts_say_what_they_may_be_used_for(patients: int) -> None:
         assert INTENDED_USE in [text.get_text() for text in drawing.figure.texts]
 
 
-def test_charts_are_written_the_same_each_time(tmp_path: Path) -> None:
+def test_charts_are_the_same_each_time() -> None:
     few = ScorePair(REFERENCE[:2], SCORES[:2])
-    write_aspects_figures(few, tmp_path)
-    found = {path.stem: path.read_bytes() for path in tmp_path.iterdir()}
+    found = {drawing.name: png(drawing.figure) for drawing in aspects_figures(few)}
     assert set(found) == {"aspects_boxes", "aspects_bland_altman", "aspects_differences"}
     assert found["aspects_bland_altman"] == png(score_agreement(few))
+
+
+def test_a_roc_by_hand() -> None:
+    """Two of three positives lie above all negatives; a positive and a negative share a probability: one step."""
+    curve = RocCurve("x", np.array([1, 1, 0, 1, 0], dtype=bool), np.array([0.9, 0.8, 0.4, 0.4, 0.1]))
+    wrong, found = curve.points
+    np.testing.assert_allclose(wrong, [0, 0, 0, 0.5, 1])
+    np.testing.assert_allclose(found, [0, 1 / 3, 2 / 3, 1, 1])
+    assert np.trapezoid(found, wrong) == pytest.approx(roc_auc(curve.truth, curve.probability)) == 5.5 / 6
+
+
+def test_a_roc_chart_names_curves_and_points() -> None:
+    random = np.random.default_rng(1)
+    truth = random.random(60) < 0.4
+    curve = RocCurve("against core", truth, np.round(truth + random.normal(size=60), 1))
+    assert np.trapezoid(*curve.points[::-1]) == pytest.approx(roc_auc(truth, curve.probability))
+    figure = roc([curve], [RocPoint("reader 1 against core", 0.7, 0.9)], title="Regions")
+    assert legend(figure) == [
+        f"against core: AUC {roc_auc(truth, curve.probability):.3f}", "reader 1 against core",
+    ]  # fmt: skip
+    (point,) = figure.axes[0].collections
+    np.testing.assert_allclose(np.asarray(point.get_offsets()), [[0.1, 0.7]])
+    assert INTENDED_USE in [text.get_text() for text in figure.texts]
+
+
+@pytest.mark.parametrize("truth", [[True, True], [False, False], [True]])
+def test_a_roc_needs_both_kinds(truth: list[bool]) -> None:
+    with pytest.raises(ValueError, match="positives and negatives"):
+        RocCurve("x", np.array(truth), np.array([0.1, 0.2]))
 
 
 @pytest.mark.parametrize(

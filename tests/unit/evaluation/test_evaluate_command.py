@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from infarct.cli.evaluate import RESULTS_FILE, evaluate
 from infarct.cohorts import Cohort
 from infarct.errors import BadRequest, StepFailed
-from infarct.evaluation import gallery, record, report, segment_cohort
+from infarct.evaluation import gallery, named_cohorts, record, segment_cohort, segment_report
 from infarct.evaluation.gallery import caption
 from infarct.evaluation.segment import Prediction
 from infarct.systems.segment import Segmenter
@@ -29,10 +29,10 @@ def three_scans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return answer(scan)
 
     cases = tuple(replace(CASE, id=f"scan-{number}", patient=f"p{number}") for number in range(3))
-    monkeypatch.setattr(segment_cohort, "open_cohort", lambda _: Cohort("apis", cases))
+    monkeypatch.setattr(named_cohorts, "open_cohort", lambda _: Cohort("apis", cases))
     monkeypatch.setattr(segment_cohort, "open_segmenter", lambda _: SEGMENTER)
     monkeypatch.setattr(segment_cohort, "predict_scan", predict)
-    monkeypatch.setattr(report, "segment_figures", lambda *_: ())
+    monkeypatch.setattr(segment_report, "segment_figures", lambda *_: ())
     return asked
 
 
@@ -68,7 +68,7 @@ def test_no_identifier_is_written(tmp_path: Path, three_scans: list[int], monkey
         return answer(scan)
 
     cases = tuple(replace(CASE, id=f"Doe-{number}", patient=f"Jane {number}") for number in range(3))
-    monkeypatch.setattr(segment_cohort, "open_cohort", lambda _: Cohort("apis", cases))
+    monkeypatch.setattr(named_cohorts, "open_cohort", lambda _: Cohort("apis", cases))
     monkeypatch.setattr(segment_cohort, "predict_scan", predict)
     captions: list[str] = []
     monkeypatch.setattr(gallery, "caption", lambda choice: captions.append(caption(choice)) or captions[-1])

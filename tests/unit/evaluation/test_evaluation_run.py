@@ -14,12 +14,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from infarct.errors import BadRequest, StepFailed
-from infarct.evaluation import report, run
+from infarct.evaluation import run, segment_report
 from infarct.evaluation.figures import Drawing
-from infarct.evaluation.record import Failure, Record
-from infarct.evaluation.report import write_segment_report
+from infarct.evaluation.record import Record
+from infarct.evaluation.result import Failure
 from infarct.evaluation.run import Evaluated, Task, Work, evaluate_all
 from infarct.evaluation.segment import CaseResult
+from infarct.evaluation.segment_form import SEGMENT_FORM as FORM
+from infarct.evaluation.segment_report import write_segment_report
 from infarct.findings import INTENDED_USE
 from unit.evaluation.drawn_results import drawn_case
 
@@ -44,11 +46,11 @@ class Counted:
         self.begun = 0
         self.asked: list[int] = []
 
-    def begin(self) -> Work:
+    def begin(self) -> Work[CaseResult]:
         self.begun += 1
         return self.work
 
-    def work(self, task: Task) -> Evaluated:
+    def work(self, task: Task) -> Evaluated[CaseResult]:
         self.asked.append(task.index)
         if task.index == 2:
             raise StepFailed("no brain found in the scan")
@@ -75,8 +77,9 @@ class Pool:
 
 
 def test_results_come_in_the_order_of_the_tasks(tmp_path: Path) -> None:
-    counted, seen = Counted(), []
-    outcomes = evaluate_all(tasks(5), counted.begin, Record(tmp_path, SETTINGS), tmp_path, on_done=seen.append)
+    counted = Counted()
+    seen: list[int] = []
+    outcomes = evaluate_all(tasks(5), counted.begin, Record(tmp_path, SETTINGS, FORM), tmp_path, on_done=seen.append)
     assert [outcome.about.id if isinstance(outcome, CaseResult) else outcome.id for outcome in outcomes] == [
         task.id for task in tasks(5)
     ]
@@ -86,21 +89,22 @@ def test_results_come_in_the_order_of_the_tasks(tmp_path: Path) -> None:
 
 
 def test_a_second_run_does_only_what_is_missing(tmp_path: Path) -> None:
-    first, second, seen = Counted(), Counted(), []
-    evaluate_all(tasks(3), first.begin, Record(tmp_path, SETTINGS), tmp_path)
-    outcomes = evaluate_all(tasks(5), second.begin, Record(tmp_path, SETTINGS), tmp_path, on_done=seen.append)
+    first, second = Counted(), Counted()
+    seen: list[int] = []
+    evaluate_all(tasks(3), first.begin, Record(tmp_path, SETTINGS, FORM), tmp_path)
+    outcomes = evaluate_all(tasks(5), second.begin, Record(tmp_path, SETTINGS, FORM), tmp_path, on_done=seen.append)
     assert second.asked == [2, 3, 4]  # what had no answer is tried again
     assert seen == [2, 3, 4, 5]
     assert len(outcomes) == 5
     third = Counted()
-    assert len(evaluate_all(tasks(2), third.begin, Record(tmp_path, SETTINGS), tmp_path)) == 2
+    assert len(evaluate_all(tasks(2), third.begin, Record(tmp_path, SETTINGS, FORM), tmp_path)) == 2
     assert third.begun == 0
 
 
 def test_a_scan_whose_files_changed_is_evaluated_again(tmp_path: Path) -> None:
-    evaluate_all(tasks(2), Counted().begin, Record(tmp_path, SETTINGS), tmp_path)
+    evaluate_all(tasks(2), Counted().begin, Record(tmp_path, SETTINGS, FORM), tmp_path)
     changed, again = [tasks(2)[0], replace(tasks(2)[1], fingerprint="corrected")], Counted()
-    outcomes = evaluate_all(changed, again.begin, Record(tmp_path, SETTINGS), tmp_path)
+    outcomes = evaluate_all(changed, again.begin, Record(tmp_path, SETTINGS, FORM), tmp_path)
     assert again.asked == [1]
     assert isinstance(outcomes[1], CaseResult)
     assert outcomes[1].about.fingerprint == "corrected"
@@ -111,14 +115,14 @@ def test_a_pictures_name_stays_in_its_folder() -> None:
 
 
 def test_an_interrupted_run_keeps_what_is_done(tmp_path: Path) -> None:
-    def interrupted(task: Task) -> Evaluated:
+    def interrupted(task: Task) -> Evaluated[CaseResult]:
         if task.index == 3:
             raise KeyboardInterrupt
         return Counted().work(task)
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate_all(tasks(5), lambda: interrupted, Record(tmp_path, SETTINGS), tmp_path)
-    assert len(Record(tmp_path, SETTINGS).done) == 2
+        evaluate_all(tasks(5), lambda: interrupted, Record(tmp_path, SETTINGS, FORM), tmp_path)
+    assert len(Record(tmp_path, SETTINGS, FORM).done) == 2
 
 
 def test_several_processes_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +132,7 @@ def test_several_processes_give_the_same(tmp_path: Path, monkeypatch: pytest.Mon
     found = []
     for folder, jobs in ((alone, 1), (together, 2)):
         folder.mkdir()
-        found.append(evaluate_all(tasks(7), Counted().begin, Record(folder, SETTINGS), folder, jobs=jobs))
+        found.append(evaluate_all(tasks(7), Counted().begin, Record(folder, SETTINGS, FORM), folder, jobs=jobs))
     assert repr(found[0]) == repr(found[1])
 
 
@@ -138,7 +142,7 @@ def test_a_stopped_process_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(run, "ProcessPoolExecutor", broken)
     with pytest.raises(BadRequest, match="fewer --jobs"):
-        evaluate_all(tasks(2), Counted().begin, Record(tmp_path, SETTINGS), tmp_path, jobs=2)
+        evaluate_all(tasks(2), Counted().begin, Record(tmp_path, SETTINGS, FORM), tmp_path, jobs=2)
 
 
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,11 +151,11 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(run, "write_whole", full)
     with pytest.raises(BadRequest, match="No space left"):
-        evaluate_all(tasks(2), Counted().begin, Record(tmp_path, SETTINGS), tmp_path)
+        evaluate_all(tasks(2), Counted().begin, Record(tmp_path, SETTINGS, FORM), tmp_path)
 
 
 def reported(folder: Path, count: int = 12) -> Path:
-    outcomes = evaluate_all(tasks(count), Counted().begin, Record(folder, SETTINGS), folder)
+    outcomes = evaluate_all(tasks(count), Counted().begin, Record(folder, SETTINGS, FORM), folder)
     return write_segment_report(outcomes, tasks(count), folder, SETTINGS)
 
 
@@ -184,7 +188,7 @@ def one_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     def draw(results: list[CaseResult], *_: object) -> list[Drawing]:
         return [Drawing("dice_by_volume", Figure(figsize=(1 + 0.1 * len(results), 1)))]
 
-    monkeypatch.setattr(report, "segment_figures", draw)
+    monkeypatch.setattr(segment_report, "segment_figures", draw)
 
 
 @pytest.mark.usefixtures("one_figure")
@@ -210,7 +214,7 @@ def test_a_report_that_fails_leaves_the_older_one(tmp_path: Path, monkeypatch: p
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(report, "metrics_of", full)
+    monkeypatch.setattr(segment_report, "metrics_of", full)
     with pytest.raises(OSError, match="space"):
         write_segment_report(outcomes, tasks(4), tmp_path, SETTINGS)
     assert contents(tmp_path) == before

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from infarct.evaluation.record import Failure
+from infarct.evaluation.result import Failure
 from infarct.evaluation.segment_tables import segment_tables
 from infarct.evaluation.summary import Spread, summarise
 from infarct.evaluation.tables import Cell, Column, Table, as_csv, as_markdown, number, shown

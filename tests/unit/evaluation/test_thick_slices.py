@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from infarct.cohorts import LabelledScan
+from infarct.cohorts import AspectsTruth, LabelledScan
 from infarct.errors import BadRequest
 from infarct.evaluation.thick import slab_weights, thickened
 from infarct.volume import Geometry, Scan, volume_ml
@@ -51,6 +51,16 @@ def test_masks_go_by_majority_and_what_is_not_labelled_stays_so() -> None:
     assert not thick.old.any()
     assert thick.intracranial is None
     assert thick.hemorrhage is None
+
+
+def test_regions_have_the_label_of_the_middle_and_keep_what_is_said_of_them() -> None:
+    labels = np.zeros(THIN.shape_zyx, dtype=np.uint8)
+    labels[3], labels[8] = 7, 17
+    truth = AspectsTruth((None,) * 20)
+    thick = thickened(LabelledScan(Scan(RAMP, THIN), regions=labels, aspects=truth), 5.0)
+    assert thick.regions is not None
+    assert thick.regions[:, 0, 0].tolist() == [7, 17]
+    assert thick.aspects is truth
 
 
 def test_blood_has_the_label_of_the_middle() -> None:

@@ -13,11 +13,13 @@ from infarct.findings import (
     Hemorrhage,
     Infarct,
     Lesion,
+    Override,
     Provenance,
     Quality,
     RegionFinding,
     ScanSummary,
     Software,
+    as_counted,
     json_schema,
     to_json,
 )
@@ -111,7 +113,16 @@ def test_the_committed_schema_is_the_one_of_the_types() -> None:
 
 def test_schema_names_every_section() -> None:
     properties = json.loads(json_schema())["properties"]
-    sections = ["hemorrhage", "aspects", "infarct", "old_infarct", "localization", "followup_infarct", "agreement"]
+    sections = [
+        "hemorrhage",
+        "aspects",
+        "hyperdense_artery",
+        "infarct",
+        "old_infarct",
+        "localization",
+        "followup_infarct",
+    ]
+    sections.append("agreement")
     always = ["schema_version", "software", "intended_use", "scan", "quality", "provenance", "timings_s"]
     assert set(properties) == {*sections, *always}
 
@@ -128,7 +139,7 @@ def test_sections_that_were_not_run_are_null() -> None:
     stored = json.loads(to_json(findings()))
     assert stored["localization"] is None
     assert stored["followup_infarct"] is None
-    assert stored["schema_version"] == SCHEMA_VERSION == "1.0"
+    assert stored["schema_version"] == SCHEMA_VERSION == "1.1"
     assert "not a medical device" in stored["intended_use"].lower()
 
 
@@ -184,6 +195,29 @@ def test_a_flag_with_a_value_that_is_not_finite_is_refused(number: float) -> Non
 def test_values_outside_their_range_are_refused(model, fields: dict) -> None:
     with pytest.raises(ValidationError):
         model(**fields)
+
+
+def override(**changes: object) -> dict:
+    fields = {"region": "M2", "side": "left", "affected": False, "reader": "A. Reader", "at": "2026-03-01T12:30:00Z"}
+    return fields | changes
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 65, "A\tB", "A\x00"])
+def test_the_name_of_a_reader_is_1_to_64_printable_characters(name: str) -> None:
+    Override(**override(reader="x" * 64))
+    with pytest.raises(ValidationError):
+        Override(**override(reader=name))
+
+
+def test_regions_count_as_the_last_reader_set_them() -> None:
+    seen = RegionFinding(**region())
+    unseen = RegionFinding(**region(region="M4", affected=None, probability=None, mean_hu=None, evaluable=False))
+    words = [override(region="M4", affected=True), override(affected=False), override(region="M4", affected=False)]
+    first, second = as_counted((seen, unseen), tuple(Override(**word) for word in words))
+    assert (first.affected, first.probability, first.evaluable) == (False, 0.0, True)
+    assert (second.affected, second.probability, second.evaluable) == (False, 0.0, True)
+    assert (first.mean_hu, second.mean_hu) == (30.0, None)
+    assert as_counted((seen, unseen), ()) == (seen, unseen)
 
 
 def test_json_holds_no_nan_whatever_is_in_the_config() -> None:

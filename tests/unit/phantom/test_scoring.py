@@ -3,7 +3,7 @@ import torch
 
 from infarct.anatomy import REGIONS, Region, region_label
 from infarct.phantom import Visit, draw
-from infarct.phantom.scoring import score_aspects
+from infarct.phantom.scoring import score_aspects, score_sides
 from infarct.volume import Geometry
 
 PATIENT = draw("aspects", 3)
@@ -59,3 +59,29 @@ def test_the_healthy_score_ten_by_the_truth() -> None:
     scores = score_aspects(healthy, Visit(made.hu, GEOMETRY, healthy.acute, made.truth, {}))
     assert scores.core == 10
     assert scores.side == "right"
+
+
+def test_the_side_of_the_stroke_is_scored_as_before_and_the_other_has_no_core() -> None:
+    assert PATIENT.stroke is not None
+    made = visit(dict.fromkeys(REGIONS, 40), 12.0)
+    sides = score_sides(PATIENT, made)
+    assert [one.side for one in sides] == ["right", "left"]
+    own = sides[0] if PATIENT.stroke.side == "right" else sides[1]
+    other = sides[1] if own is sides[0] else sides[0]
+    assert own == score_aspects(PATIENT, made)
+    assert (own.core, other.core) == (0, 10)
+    assert min(other.readers) >= 6
+    assert other == score_sides(PATIENT, made)[sides.index(other)]
+
+
+def test_readers_err_on_the_other_side_too_and_in_other_ways() -> None:
+    calls = []
+    for index in range(40):
+        healthy = draw("healthy", index)
+        made = visit({})
+        scan = Visit(made.hu, GEOMETRY, healthy.acute, made.truth, {})
+        calls.append([one.by_readers[0] for one in score_sides(healthy, scan)])
+    right, left = np.array(calls).transpose(1, 0, 2).astype(float)
+    for side in (right, left):
+        assert 0.02 < side.mean() < 0.3
+    assert np.abs(right - left).sum() > 0

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 from infarct.errors import BadRequest, StepFailed
 from infarct.runtime import Blending, predict_tiled
@@ -99,6 +99,21 @@ def test_what_does_not_depend_on_the_tile_comes_back_whole() -> None:
     channels, brain = sample_case()
     answer = predict_tiled(MockEngine(lambda batch: batch), channels, brain, tile_zyx=(4, 9, 8), blending="gaussian")
     np.testing.assert_allclose(answer, np.where(brain, expit(channels), 0), atol=1e-6)
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_classes_that_exclude_each_other_still_do(both_ways: bool) -> None:
+    """The function that makes probabilities sees all logits of a tile at once."""
+    channels, brain = sample_case()
+    answer = predict_tiled(
+        MockEngine(uneven),
+        channels,
+        brain,
+        tile_zyx=(4, 9, 8),
+        both_ways=both_ways,
+        chances=lambda logits: np.asarray(softmax(logits, axis=0), dtype=np.float32),
+    )
+    np.testing.assert_allclose(answer.sum(axis=0), brain, atol=1e-6)
 
 
 def test_a_grid_by_hand() -> None:

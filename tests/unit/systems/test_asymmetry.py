@@ -9,7 +9,7 @@ from infarct.anatomy import REGIONS, SIDES, TERRITORY_LABELS, opposite, region_l
 from infarct.findings import RegionFinding
 from infarct.preprocess.head import Head
 from infarct.preprocess.midplane import Midplane, mirrored
-from infarct.systems.asymmetry import AsymmetryConfig, AsymmetryResult, compare_sides, score, side_difference
+from infarct.systems.asymmetry import AsymmetryConfig, AsymmetryResult, compare_sides, side_difference
 from plain_head import PlainPatient
 
 CONFIG = AsymmetryConfig()
@@ -250,70 +250,3 @@ def test_no_brain_at_all_finds_nothing(left_head: Head) -> None:
     result = compare_sides(replace(left_head, brain=none, fluid=none))
     assert result.infarct.lesions == ()
     assert result.aspects.score is None
-
-
-def judged(
-    darker: dict[tuple[str, str], float], unjudged: tuple[tuple[str, str], ...] = ()
-) -> tuple[RegionFinding, ...]:
-    """Twenty regions of 10 ml: those in ``darker`` affected by so many HU, some not evaluable."""
-    findings = []
-    for side in SIDES:
-        for region in REGIONS:
-            known = (region, side) not in unjudged
-            by_hu = darker.get((region, side), 0.0)
-            findings.append(
-                RegionFinding(
-                    region=region,
-                    side=side,
-                    affected=by_hu > 0 if known else None,
-                    probability=0.5 if known else None,
-                    volume_ml=10.0,
-                    mean_hu=34.0 - by_hu if known else None,
-                    contralateral_mean_hu=34.0 if known else None,
-                    net_water_uptake_pct=100 * by_hu / 34 if known else None,
-                    evaluable=known,
-                )
-            )
-    return tuple(findings)
-
-
-def test_score_takes_the_side_with_the_greater_evidence() -> None:
-    """Two regions by 3 HU weigh less than one by 8."""
-    regions = judged({("M1", "left"): 3.0, ("M2", "left"): 3.0, ("L", "right"): 8.0})
-    got = score(regions, symptomatic_side=None, config=CONFIG)
-    assert (got.score, got.side, got.side_rule) == (9, "right", "evidence")
-    assert (got.left_score, got.right_score) == (8, 9)
-
-
-@pytest.mark.parametrize(("side", "points"), [("left", 8), ("right", 9)])
-def test_score_takes_the_symptomatic_side(side, points: int) -> None:
-    regions = judged({("M1", "left"): 3.0, ("M2", "left"): 3.0, ("L", "right"): 8.0})
-    got = score(regions, symptomatic_side=side, config=CONFIG)
-    assert (got.score, got.side, got.side_rule) == (points, side, "symptomatic")
-
-
-def test_symptomatic_side_without_findings_scores_ten() -> None:
-    got = score(judged({("L", "right"): 8.0}), symptomatic_side="left", config=CONFIG)
-    assert (got.score, got.side) == (10, "left")
-
-
-@pytest.mark.parametrize("side", SIDES)
-def test_score_is_null_with_its_range_where_regions_cannot_be_judged(side) -> None:
-    regions = judged({("M1", side): 3.0}, unjudged=(("M4", side), ("M5", side)))
-    got = score(regions, symptomatic_side=None, config=CONFIG)
-    assert (got.score, got.score_min, got.score_max, got.side) == (None, 7, 9, side)
-    other = score(regions, symptomatic_side=opposite(side), config=CONFIG)
-    assert (other.score, other.score_min, other.score_max) == (10, 10, 10)
-
-
-@pytest.mark.parametrize("side", SIDES)
-def test_range_covers_what_cannot_be_judged_where_nothing_is_affected(side) -> None:
-    """No side is scored then, so regions of either that cannot be judged widen the range."""
-    got = score(judged({}, unjudged=(("M4", side), ("M5", side))), symptomatic_side=None, config=CONFIG)
-    assert (got.score, got.side) == (None, "none")
-    assert (got.score_min, got.score_max) == (8, 10)
-
-
-def test_all_regions_affected_scores_nought() -> None:
-    got = score(judged({(region, "left"): 5.0 for region in REGIONS}), symptomatic_side=None, config=CONFIG)
-    assert (got.score, got.score_min, got.score_max) == (0, 0, 0)

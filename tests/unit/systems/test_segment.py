@@ -19,6 +19,7 @@ from infarct.systems.segment import (
     interpret,
     load_segmenter,
     masks,
+    on_geometry,
     predict,
     prepare,
     segment,
@@ -120,6 +121,23 @@ def test_a_lesion_that_may_be_old_is_undetermined(patient: PlainPatient, head: H
     probabilities[(0, *block)], probabilities[(1, *block)] = 0.8, 0.5
     found = interpret(replace(maps, probabilities=probabilities), head, CONFIG)
     assert [lesion.stage for lesion in found.infarct.lesions] == ["undetermined"]
+
+
+@pytest.mark.parametrize(("darker", "stage"), [(0.25, "acute"), (0.35, "undetermined")])
+def test_a_lesion_too_dark_for_a_day_is_undetermined(
+    patient: PlainPatient, head: Head, darker: float, stage: str
+) -> None:
+    """An acute infarct takes up 16 to 26 % of water in a day; one that took up more is older."""
+    maps = predict(prepare(patient.scan, head, EVERYDAY), segmenter())
+    probabilities = np.zeros_like(maps.probabilities)
+    z, y, x = (size // 2 for size in probabilities.shape[1:])
+    probabilities[0, z - 2 : z + 3, y - 8 : y + 8, x + 12 : x + 24] = 0.9
+    maps = replace(maps, probabilities=probabilities)
+    piece = masks(on_geometry(maps, head.geometry) * head.brain, CONFIG, float(head.geometry.slice_voxel_ml[0]))[0]
+    hu = np.where(piece, (1 - darker) * head.mirrored_hu, head.hu)
+    found = interpret(maps, replace(head, hu=hu), CONFIG)
+    assert [lesion.stage for lesion in found.infarct.lesions] == [stage]
+    assert found.infarct.lesions[0].net_water_uptake_pct == pytest.approx(100 * darker, abs=2)
 
 
 def test_the_answer_is_cut_on_the_scans_own_grid(patient: PlainPatient, head: Head) -> None:

@@ -16,9 +16,10 @@ from infarct.errors import BadRequest
 from infarct.training.calibrate import UNCALIBRATED
 from infarct.training.curve import read_curve
 from infarct.training.finish import finish
-from infarct.training.fit import BEST, LAST, Machine, fit, positive_share, usable_precision
+from infarct.training.fit import BEST, LAST, Machine, fit, usable_precision
 from infarct.training.recipe import recipe_of
 from infarct.training.sampler import PatchDataset
+from infarct.training.segment_task import positive_share
 from infarct.training.store import read_index
 
 EACH_STEP = Machine(accelerator="cpu", devices=1, log_every=1)

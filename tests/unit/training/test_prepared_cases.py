@@ -27,9 +27,9 @@ def test_a_prepared_case_shows_the_infarct_on_its_side(
     visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cases, "render_ct", lambda _: visit)
-    (order,) = cases._orders(PLAN)
+    (order,) = cases.orders_of(PLAN.shares)
     cases._prepare(order, plan=PLAN, places={tmp_path: EVERYDAY})
-    with np.load(tmp_path / cases._file(order)) as stored:
+    with np.load(tmp_path / order.file) as stored:
         channels, labels, spacing = stored["channels"], stored["labels"], stored["spacing_mm_zyx"]
         about = json.loads(str(stored["about"]))
     stroke = draw("aspects", 0).stroke
@@ -49,14 +49,14 @@ def test_one_rendering_serves_several_inputs(visit: Visit, tmp_path: Path, monke
     """Margins that differ by whole voxels give the same voxels of the brain."""
     rendered = []
     monkeypatch.setattr(cases, "render_ct", lambda patient: rendered.append(patient) or visit)
-    (order,) = cases._orders(PLAN)
+    (order,) = cases.orders_of(PLAN.shares)
     bare = InputSetting("bare", (5.0, 2.0, 2.0), mirror=False, strip=True, normalisation="min_max", margin_mm=2.0)
     places = {tmp_path / "everyday": EVERYDAY, tmp_path / "bare": bare}
     for folder in places:
         folder.mkdir()
     cases._prepare(order, plan=PLAN, places=places)
     assert len(rendered) == 1
-    stored = {folder.name: np.load(folder / cases._file(order)) for folder in places}
+    stored = {folder.name: np.load(folder / order.file) for folder in places}
     assert [one["channels"].shape[0] for one in stored.values()] == [2, 1]
     inside = stored["everyday"]["labels"][2:-2, 5:-5, 5:-5]
     np.testing.assert_array_equal(inside, stored["bare"]["labels"])
@@ -75,10 +75,10 @@ def test_a_folder_is_continued_but_never_mixed(tmp_path: Path) -> None:
 
 def test_presets_are_mixed_in_order() -> None:
     plan = PhantomPlan((PhantomShare("acute", 4, 2), PhantomShare("healthy", 2, 0)), EVERYDAY)
-    orders = cases._orders(plan)
+    orders = cases.orders_of(plan.shares)
     assert len(orders) == 8
     assert {order.preset for order in orders[:3]} == {"acute", "healthy"}
-    assert len({cases._file(order) for order in orders}) == 8
+    assert len({order.file for order in orders}) == 8
 
 
 def test_labels_by_half_a_voxel_and_acute_over_old() -> None:

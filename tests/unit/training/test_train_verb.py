@@ -7,13 +7,17 @@ from typing import Any
 import pytest
 import typer
 from prepared_blobs import tiny_recipe, write_blobs
+from prepared_heads import tiny_vb, write_heads
+from prepared_regions import tiny_aspects, write_regions
 from typer.testing import CliRunner
 
 from infarct.cli.train import PresetChoice, SystemChoice, train
 from infarct.errors import BadRequest, Refusal
 from infarct.preprocess.segment_input import InputSetting
+from infarct.training import aspects_recipe, vb_recipe
 from infarct.training import recipe as recipes
 from infarct.training.cases import PhantomPlan
+from infarct.training.region_cases import RegionPlan
 from infarct.weights import load_weights
 
 app = typer.Typer()
@@ -24,12 +28,14 @@ app.command()(train)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the smoke recipe one of milliseconds, and let torch calibrate it: a conversion takes seconds."""
     monkeypatch.setitem(recipes.PRESETS, "smoke", tiny_recipe())
+    monkeypatch.setitem(aspects_recipe.ASPECTS_PRESETS, "smoke", tiny_aspects())
+    monkeypatch.setitem(vb_recipe.VB_PRESETS, "smoke", tiny_vb())
     monkeypatch.setattr("infarct.runtime.engine.find_spec", lambda _: None)
 
 
-def run(*words: str | Path) -> str:
+def run(*words: str | Path, system: str = "segment") -> str:
     """Return what the verb prints on stdout. Raises what it raises."""
-    given = ["segment", "--preset", "smoke", "--accelerator", "cpu", "--devices", "1", "--quiet", *map(str, words)]
+    given = [system, "--preset", "smoke", "--accelerator", "cpu", "--devices", "1", "--quiet", *map(str, words)]
     done = CliRunner().invoke(app, given, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.stdout
@@ -104,4 +110,56 @@ def test_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_verb_knows_the_recipes() -> None:
     """It repeats their names, so that its help needs no torch."""
     assert [choice.value for choice in PresetChoice] == list(recipes.PRESETS)
-    assert [choice.value for choice in SystemChoice] == ["segment"]
+    assert [choice.value for choice in PresetChoice] == list(aspects_recipe.ASPECTS_PRESETS)
+    assert [choice.value for choice in PresetChoice] == list(vb_recipe.VB_PRESETS)
+    assert [choice.value for choice in SystemChoice] == ["segment", "aspects", "regions"]
+
+
+def test_trains_aspects_on_cases_that_are_there_and_goes_on(tmp_path: Path) -> None:
+    given = ("-o", tmp_path / "out", "--cases", write_regions(tmp_path / "cases"), "--steps", "3", "--seed", "5")
+    assert run(*given, system="aspects").split() == [str(tmp_path / "out" / "weights.safetensors")]
+    weights = load_weights(tmp_path / "out" / "weights.safetensors")
+    assert (weights.system, weights.name) == ("aspects", "aspects-smoke")
+    assert (weights.card["recipe"]["steps"], weights.card["recipe"]["seed"]) == (3, 5)
+    with pytest.raises(BadRequest, match="not empty"):
+        run(*given, system="aspects")
+    run(*given, "--resume", system="aspects")
+    with pytest.raises(BadRequest):
+        run(*given, "--resume")
+
+
+def test_trains_regions_on_cases_that_are_there_and_goes_on(tmp_path: Path) -> None:
+    given = ("-o", tmp_path / "out", "--cases", write_heads(tmp_path / "cases"), "--steps", "3", "--seed", "5")
+    assert run(*given, system="regions").split() == [str(tmp_path / "out" / "weights.safetensors")]
+    weights = load_weights(tmp_path / "out" / "weights.safetensors")
+    assert (weights.system, weights.name) == ("regions", "regions-smoke")
+    assert (weights.card["recipe"]["steps"], weights.card["recipe"]["seed"]) == (3, 5)
+    with pytest.raises(BadRequest, match="not empty"):
+        run(*given, system="regions")
+    run(*given, "--resume", system="regions")
+    with pytest.raises(BadRequest):
+        run(*given, "--resume", system="aspects")
+
+
+@pytest.mark.parametrize("system", ["aspects", "regions"])
+def test_prepares_phantoms_with_regions(system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[RegionPlan, int]] = []
+
+    def prepare(plan: RegionPlan, folder: Path, *, jobs: int, on_done: Any) -> None:
+        asked.append((plan, jobs))
+        (write_regions if system == "aspects" else write_heads)(folder)
+        on_done(3, 3)
+
+    monkeypatch.setattr("infarct.training.region_cases.prepare_region_cases", prepare)
+    run("-o", tmp_path / "out", "--cohort", "phantom", "--steps", "2", "--jobs", "3", system=system)
+    assert asked == [((tiny_aspects() if system == "aspects" else tiny_vb()).phantoms, 3)]
+
+
+@pytest.mark.parametrize("system", ["aspects", "regions"])
+def test_refuses_before_regions_are_made(system: str, tmp_path: Path) -> None:
+    for given, message in (((), "what to train on"), (("--cohort", tmp_path), "trained on phantoms")):
+        with pytest.raises(BadRequest, match=message):
+            run("-o", tmp_path / "out", *given, system=system)
+    with pytest.raises(Refusal, match="no readable index"):
+        run("-o", tmp_path / "out", "--cases", write_blobs(tmp_path / "cases"), system=system)
+    assert not (tmp_path / "out").exists()

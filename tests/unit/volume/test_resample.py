@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from infarct.volume import Geometry, resample, resample_labels, resample_mask
+from infarct.volume import Geometry, labels_at, resample, resample_labels, resample_mask
+from infarct.volume.mask import bounding_box
 
 SLOPE, LEVEL = np.array([0.7, -1.3, 0.4]), 25.0
 
@@ -208,3 +209,37 @@ def test_an_array_that_does_not_fit_is_refused(call) -> None:
         call(np.zeros((3, 5, 4), dtype=np.uint8), geometry, geometry)
     with pytest.raises(ValueError, match="does not fit"):
         call(np.zeros((3, 5, 4), dtype=np.uint8), geometry, geometry, transform=np.eye(4))
+
+
+@pytest.mark.parametrize("shear", [0.0, 0.3])
+def test_labels_at_points_are_those_of_a_grid_there(shear: float) -> None:
+    """Points of a turned grid: the same as resampling onto it; at each centre its own label; 0 far outside."""
+    source = leaning(turned((0, 0, 0), (6, 12, 10), (5, 2, 2)), shear, np.arange(6) * 5.0)
+    target = turned((4, -6, 9), (9, 15, 14), (3, 1.7, 1.6))
+    labels = np.random.default_rng(3).integers(0, 21, source.shape_zyx).astype(np.uint8)
+    points = target.index_to_world(np.indices(target.shape_zyx).transpose(1, 2, 3, 0))
+    there = labels_at(labels, source, points)
+    np.testing.assert_array_equal(there, resample_labels(labels, source, target, transform=np.eye(4)))
+    centres = source.index_to_world(np.indices(source.shape_zyx).transpose(1, 2, 3, 0))
+    np.testing.assert_array_equal(labels_at(labels, source, centres), labels)
+    assert there.any()
+    assert labels_at(labels, source, np.array([[500.0, 0.0, 0.0]])).tolist() == [0]
+
+
+def test_a_cropped_geometry_is_that_part_of_the_whole() -> None:
+    """Sampled on the part alone, values are those of the whole, on a tilted, uneven stack too."""
+    random = np.random.default_rng(7)
+    origins = np.cumsum(np.column_stack([np.zeros(9), random.uniform(0.1, 0.9, 9), random.uniform(1, 4, 9)]), axis=0)
+    whole = Geometry(origins, np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), (1.5, 1.0), (20, 24))
+    source = Geometry.regular((12, 30, 30), (3.0, 1.0, 1.0), origin_mm=(-3.0, -2.0, -1.0))
+    values = random.normal(size=source.shape_zyx).astype(np.float32)
+    mask = np.zeros(whole.shape_zyx, dtype=bool)
+    mask[2:7, 3:11, 5:20] = random.random((5, 8, 15)) < 0.5
+    mask[2, 3, 5] = mask[6, 10, 19] = True
+    box = bounding_box(mask)
+    assert box == (slice(2, 7), slice(3, 11), slice(5, 20))
+    part = whole.cropped(box)
+    assert part.shape_zyx == (5, 8, 15)
+    np.testing.assert_allclose(resample(values, source, part), resample(values, source, whole)[box], atol=1e-5)
+    with pytest.raises(ValueError, match="no bounding box"):
+        bounding_box(np.zeros((2, 3, 4), dtype=bool))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from synthetic_head import CASES, FLAGS, CaseMaker, make_aspects, make_lesion
 
-from infarct.findings import INTENDED_USE, Override, Quality
+from infarct.findings import INTENDED_USE, HyperdenseArtery, Override, Quality
 from infarct.types import Flag
 from infarct.writers import render_html, write_html
 
@@ -184,7 +184,7 @@ def test_hostile_text_is_shown_not_run(case: CaseMaker) -> None:
     found = analysis.findings
     lesions = (make_lesion(analysis.maps.brain_mask, scan.geometry),)
     assert found.infarct is not None
-    change = Override(region="C", side="left", affected=True, reader=HOSTILE, at=HOSTILE)
+    change = Override(region="C", side="left", affected=True, reader=HOSTILE[:64], at=HOSTILE)
     findings = found.model_copy(
         update={
             "scan": found.scan.model_copy(update={"manufacturer": HOSTILE, "series_choice": HOSTILE}),
@@ -204,6 +204,36 @@ def test_hostile_text_is_shown_not_run(case: CaseMaker) -> None:
     assert "&lt;script&gt;" in page
     assert outline.text.count("alert('x')") >= 14
     assert "{{ 7 * 7 }}" in outline.text
+
+
+def test_what_a_reader_set_is_shown_beside_what_the_system_found(case: CaseMaker) -> None:
+    scan, analysis = case("lesion")
+    changes = (
+        Override(region="M2", side="left", affected=False, reader="A. Reader", at="2026-03-01T12:30:00Z"),
+        Override(region="I", side="right", affected=True, reader="A. Reader", at="2026-03-01T12:30:00Z"),
+    )
+    findings = analysis.findings.model_copy(update={"aspects": make_aspects(overrides=changes)})
+    outline = Outline(render_html(scan, type(analysis)(findings, analysis.maps)))
+    assert "2 regions set by A. Reader, see Regions." in outline.text
+    assert "Affected: right I; left I, L and M5" in outline.text
+    assert "by reader (system: affected)" in outline.text
+    assert "by reader (system: not affected)" in outline.text
+    assert "Left M2: not affected; the system found: affected. A. Reader, 2026-03-01 12:30:00 UTC" in outline.text
+    (regions,) = {
+        image["alt"]
+        for image in outline.all("img")
+        if "Ganglionic level" in image["alt"] and "Affected" in image["alt"]
+    }
+    assert regions.endswith("Affected here: right I, left I, left L.")
+
+
+def test_the_artery_stands_beside_the_score_where_it_was_judged(case: CaseMaker, page: dict[str, str]) -> None:
+    scan, analysis = case("lesion")
+    assert "yperdense" not in Outline(page["lesion"]).text
+    found = HyperdenseArtery(suspected=True, side="left", mean_hu=58.4, contralateral_mean_hu=41.6, ratio=1.4)
+    findings = analysis.findings.model_copy(update={"hyperdense_artery": found})
+    text = Outline(render_html(scan, type(analysis)(findings, analysis.maps))).text
+    assert "Hyperdense left middle cerebral artery suspected: 58 HU against 42 HU." in text
 
 
 def test_the_file_is_small_quick_and_always_the_same(case: CaseMaker, tmp_path: Path) -> None:

@@ -1,8 +1,17 @@
 import pytest
 from synthetic_head import FLAGS, CaseMaker, make_aspects, make_findings
 
-from infarct.anatomy import REGIONS
-from infarct.findings import Agreement, FollowupInfarct, Infarct, OldInfarct, Quality, Weights
+from infarct.anatomy import REGIONS, Region, Side
+from infarct.findings import (
+    Agreement,
+    FollowupInfarct,
+    HyperdenseArtery,
+    Infarct,
+    OldInfarct,
+    Override,
+    Quality,
+    Weights,
+)
 from infarct.types import Flag
 from infarct.writers import wording
 
@@ -124,6 +133,60 @@ def test_the_reason_for_no_score_names_the_regions(case: CaseMaker) -> None:
 )
 def test_the_scored_side_and_its_rule(side: str, rule: str, words: str) -> None:
     assert wording.side_sentence(make_aspects(side=side, side_rule=rule)).startswith(words)
+
+
+def word(region: Region, side: Side, affected: bool, reader: str = "A. Reader") -> Override:
+    return Override(region=region, side=side, affected=affected, reader=reader, at="2026-03-01T12:30:00Z")
+
+
+def test_regions_that_a_reader_set_count_in_the_lists_and_keep_the_system_s_answer(case: CaseMaker) -> None:
+    changed = make_aspects(overrides=(word("M2", "left", False), word("C", "right", True)))
+    assert wording.regions_with(changed, "affected") == "right C; left I, L and M5"
+    cells = {row.region: row for row in wording.region_rows(changed)}
+    assert cells["M2"].left is not None
+    assert (cells["M2"].left.finding, cells["M2"].left.reader) == ("affected", "not affected")
+    assert cells["M2"].right is not None
+    assert cells["M2"].right.reader is None
+    blind = case("unscored")[1].findings.aspects
+    assert blind is not None
+    seen = blind.model_copy(update={"overrides": (word("M4", "left", False),)})
+    assert wording.aspects_reason(seen) == "Cannot be judged: left M6."
+
+
+def test_corrections_are_told_with_both_values_reader_and_time() -> None:
+    changes = (word("M2", "left", False), word("M2", "left", True, "Another"))
+    aspects = make_aspects(overrides=changes)
+    assert wording.reader_lines(aspects) == (
+        "Left M2: not affected; the system found: affected. A. Reader, 2026-03-01 12:30:00 UTC",
+        "Left M2: affected; the system found: affected. Another, 2026-03-01 12:30:00 UTC",
+    )
+    assert wording.reader_sentence(aspects) == "1 region set by A. Reader and Another, see Regions."
+    assert wording.reader_sentence(make_aspects()) == ""
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"),
+    [
+        (None, ""),
+        ((5, 7), "By the probabilities of the regions: 5 to 7 (95 %)."),
+        ((6, 6), "By the probabilities of the regions: 6 (95 %)."),
+    ],
+)
+def test_the_interval(interval: tuple[int, int] | None, text: str) -> None:
+    told = wording.interval_sentence(make_aspects(score_interval=interval))
+    assert told == text.replace("95 %", f"95{wording.NO_BREAK}%")
+
+
+@pytest.mark.parametrize(
+    ("suspected", "text"),
+    [
+        (True, "Hyperdense left middle cerebral artery suspected: 58 HU against 42 HU."),
+        (False, "No hyperdense middle cerebral artery found: left 58 HU, other side 42 HU."),
+    ],
+)
+def test_the_artery(suspected: bool, text: str) -> None:
+    found = HyperdenseArtery(suspected=suspected, side="left", mean_hu=58.4, contralateral_mean_hu=41.6, ratio=1.4)
+    assert wording.artery_sentence(found) == text.replace(" HU", f"{wording.NO_BREAK}HU")
 
 
 def test_probabilities_say_what_they_rest_on() -> None:
