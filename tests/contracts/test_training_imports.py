@@ -62,3 +62,12 @@ def test_trains_and_exports_where_only_torch_numpy_scipy_lightning_and_safetenso
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[0] == "smoke.safetensors"
     assert "step 3/3" in done.stderr
+
+
+def test_aspects_and_regions_are_trained_there_too() -> None:
+    names = ("region_cases", "aspects_task", "aspects_finish", "vb_task", "vb_finish")
+    modules = ", ".join(f"infarct.training.{name}" for name in names)
+    words = [sys.executable, "-c", f"{BARE}\nimport {modules}\nprint('ready')"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "ready\n"
