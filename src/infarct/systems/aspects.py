@@ -32,7 +32,7 @@ from infarct.systems.regions import (
 )
 from infarct.types import BoolArray, Float32Array
 from infarct.volume import Scan, resample, resample_labels, resample_mask
-from infarct.weights import WeightSet, default_weights, load_weights
+from infarct.weights import WeightSet, load_for
 
 METHOD: Final = "da_net"
 SYSTEM: Final = "aspects"
@@ -109,9 +109,7 @@ def load_scorer(
 
     Raises `BadRequest` where the weights cannot be read, are not for this system, or do not fit device or precision.
     """
-    loaded = load_weights(weights or default_weights(SYSTEM))
-    if loaded.system != SYSTEM:
-        raise BadRequest(f"the weights are for {loaded.system}, not for {SYSTEM}")
+    loaded = load_for(SYSTEM, weights)
     config = config_of(loaded.settings)
     engines = {
         group.name: make_engine(

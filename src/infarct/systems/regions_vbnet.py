@@ -23,7 +23,7 @@ from infarct.runtime.engine import DeviceChoice, EngineName
 from infarct.systems.region_cascade import Box, Cascade, find_regions, labels_of
 from infarct.types import BoolArray, Float32Array, LabelArray
 from infarct.volume import Geometry, Scan, resample_mask
-from infarct.weights import WeightSet, load_weights
+from infarct.weights import WeightSet, load_for
 
 METHOD: Final = "vbnet"
 SYSTEM: Final = "regions"
@@ -47,7 +47,7 @@ class DrawnRegions:
 
 
 def load_drawer(
-    weights: str | Path,
+    weights: str | Path | None = None,
     *,
     device: DeviceChoice = "auto",
     precision: PrecisionChoice = "fp32",
@@ -55,15 +55,13 @@ def load_drawer(
     cache: Path | None = None,
     threads: int | None = None,
 ) -> RegionDrawer:
-    """Return the system on ``weights``: a file, or the name of shipped ones.
+    """Return the system on ``weights``: a file, the name of shipped ones, or the default ones if None.
 
     ``threads`` is how many the processor runs, as many as there are cores if None.
 
     Raises `BadRequest` where the weights cannot be read, are not for this system, or do not fit device or precision.
     """
-    loaded = load_weights(weights)
-    if loaded.system != SYSTEM:
-        raise BadRequest(f"the weights are for {loaded.system}, not for {SYSTEM}")
+    loaded = load_for(SYSTEM, weights)
     grid, setting = settings_of(loaded.settings, loaded.network_config)
 
     def made(stage: str) -> Engine:

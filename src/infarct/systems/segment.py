@@ -22,7 +22,7 @@ from infarct.systems.lesions import at_least, describe, pieces, side_of
 from infarct.types import BoolArray, Float32Array
 from infarct.volume import Geometry, Scan, resample, resample_labels, resample_mask
 from infarct.volume.mask import bounding_box
-from infarct.weights import WeightSet, default_weights, load_weights
+from infarct.weights import WeightSet, load_for
 
 METHOD: Final = "se_res_unet"
 SYSTEM: Final = "segment"
@@ -106,9 +106,7 @@ def load_segmenter(
 
     Raises `BadRequest` where the weights cannot be read, are not for this system, or do not fit device or precision.
     """
-    loaded = load_weights(weights or default_weights(SYSTEM))
-    if loaded.system != SYSTEM:
-        raise BadRequest(f"the weights are for {loaded.system}, not for {SYSTEM}")
+    loaded = load_for(SYSTEM, weights)
     return Segmenter(
         loaded,
         make_engine(loaded, device=device, precision=precision, engine=engine, cache=cache, threads=threads),

@@ -84,6 +84,17 @@ def default_weights(system: str, *, folder: Path = SHIPPED_FOLDER) -> str:
     raise BadRequest(f"no weights for {system} are shipped; give your own with --weights")
 
 
+def load_for(system: str, weights: str | Path | None = None) -> WeightSet:
+    """Return the weights of ``system``: a file, the name of shipped ones, or the default ones if None.
+
+    Raises `BadRequest` where they cannot be read, are not for this system, or where none are shipped.
+    """
+    loaded = load_weights(weights or default_weights(system))
+    if loaded.system != system:
+        raise BadRequest(f"the weights are for {loaded.system}, not for {system}")
+    return loaded
+
+
 def ship(weights: WeightSet, *, default: bool, folder: Path = SHIPPED_FOLDER) -> Path:
     """Put ``weights`` and their model card among the shipped ones, under their system; return the weight file.
 
