@@ -56,10 +56,13 @@ train-segment: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/infarct train segment --cohort phantom --preset cpu --jobs 2 --output build/train-segment \
 		--accelerator cpu --devices 2 --strategy ddp
 
-## Train DA-Net from nothing, on phantoms.
+## Train ASPECTS from nothing: phantoms (an hour on two cores), then DA-Net, the forests of radiomics and VB-Net.
 train-aspects: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/infarct train aspects --cohort phantom --preset cpu --jobs 2 --output build/train-aspects \
-		--accelerator cpu --devices 2 --strategy ddp
+	OMP_NUM_THREADS=1 $(BIN)/infarct train aspects --cohort phantom --preset cpu --jobs 2 --cases build/region-cases \
+		--output build/train-aspects --accelerator cpu --devices 1
+	OMP_NUM_THREADS=1 $(BIN)/infarct train radiomics --cases build/region-cases --jobs 2 --output build/train-radiomics
+	OMP_NUM_THREADS=1 $(BIN)/infarct train regions --cases build/region-cases --preset cpu --output build/train-regions \
+		--accelerator cpu --devices 1
 
 format: $(STAMP)
 	$(BIN)/ruff format .

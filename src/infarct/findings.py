@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from infarct.anatomy import Region, Side, Territory
 from infarct.types import BoolArray, Flag, Float32Array, LabelArray
 
-SCHEMA_VERSION: Final = "1.1"
+SCHEMA_VERSION: Final = "1.2"
 INTENDED_USE: Final = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
 
 LONGEST_NAME: Final = 64
@@ -22,6 +22,7 @@ Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Volume: TypeAlias = Annotated[float, Field(ge=0)]
 Score: TypeAlias = Annotated[int, Field(ge=0, le=10)]
 Stage: TypeAlias = Literal["acute", "subacute", "old", "undetermined"]
+RegionMethod: TypeAlias = Literal["vbnet", "atlas"]
 
 
 class Frozen(BaseModel):
@@ -119,6 +120,7 @@ class Aspects(Frozen):
     left_score: Score | None
     right_score: Score | None
     method: str
+    regions_method: RegionMethod = Field(default="atlas", description="What drew the regions: VB-Net or the atlas")
     regions: tuple[RegionFinding, ...] = Field(description="As the system judged them, whatever a reader set")
     overrides: tuple[Override, ...] = Field(
         default=(), description="In the order in which readers set them; scores follow the last word on a region"
@@ -252,7 +254,7 @@ class Provenance(Frozen):
 class Findings(Frozen):
     """Everything infarct says about one scan: the content of ``findings.json``."""
 
-    schema_version: Literal["1.1"] = SCHEMA_VERSION
+    schema_version: Literal["1.2"] = SCHEMA_VERSION
     software: Software
     intended_use: str = INTENDED_USE
     scan: ScanSummary
@@ -275,12 +277,14 @@ class Maps:
 
     ``aspects_regions`` holds the labels of `infarct.anatomy`; ``infarct`` all lesions that count, ``old_infarct``
     those that do not; ``infarct_probability`` is calibrated, 0 to 1; ``side_difference_hu`` is a voxel's HU less its
-    mirror's, smoothed, 0 outside the brain. ``ganglionic_slice`` and ``supraganglionic_slice`` are the slices that a
-    reader scores on.
+    mirror's, smoothed, 0 outside the brain. ``aspects_attention`` is how much each voxel weighed, 0 to 1, as the method
+    looked at the regions that it found affected; None where it does not tell. ``ganglionic_slice`` and
+    ``supraganglionic_slice`` are the slices that a reader scores on.
     """
 
     brain_mask: BoolArray
     aspects_regions: LabelArray | None = None
+    aspects_attention: Float32Array | None = None
     side_difference_hu: Float32Array | None = None
     infarct: BoolArray | None = None
     infarct_probability: Float32Array | None = None

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +23,7 @@ from infarct.findings import (
     Override,
     Provenance,
     Quality,
+    RegionMethod,
     ScanSummary,
     Software,
     Weights,
@@ -41,10 +42,12 @@ from infarct.preprocess.quality import (
     scan_flags,
     unique_flags,
 )
-from infarct.systems.aspects import Scorer, score_head
 from infarct.systems.asymmetry import AsymmetryConfig, AsymmetryResult, compare_sides
 from infarct.systems.dense_artery import ArteryConfig, find_dense_artery
+from infarct.systems.region_choice import ChoiceConfig, choose_regions
 from infarct.systems.regions import SideRule, overridden
+from infarct.systems.regions_vbnet import RegionDrawer
+from infarct.systems.scoring import AspectsResult, RegionScorer, score_head
 from infarct.systems.segment import Drawn, Segmenter, SegmentResult, drawn_on, segment
 from infarct.types import BoolArray, Flag, Float32Array
 from infarct.volume import Geometry, Scan, resample, resample_labels, resample_mask, volume_ml
@@ -53,6 +56,7 @@ STEPS: Final = (
     "brain",
     "registration",
     "midplane",
+    "regions",
     "asymmetry",
     "aspects",
     "dense_artery",
@@ -65,9 +69,10 @@ STEPS: Final = (
 
 @dataclass(frozen=True)
 class Models:
-    """The trained systems that take part; None leaves one out."""
+    """The trained systems that take part; None leaves one out. Without ``regions`` the atlas's are used."""
 
-    aspects: Scorer | None = None
+    regions: RegionDrawer | None = None
+    aspects: RegionScorer | None = None
     segment: Segmenter | None = None
 
 
@@ -109,42 +114,33 @@ def analyze(
     """Return the findings of a scan with the maps behind them.
 
     Infarcts come from the segmentation network where it takes part, otherwise from the comparison of the two sides; a
-    network that fails is flagged, and its section is null. ASPECTS come from DA-Net where it takes part, otherwise
-    from the same comparison.
+    network that fails is flagged, and its section is null. ASPECTS come from a trained method where one takes part,
+    otherwise from the same comparison. Every method looks at the same regions: the atlas's, or the network's where one
+    takes part and the two do not disagree.
 
     Raises `NotHeadCT` where no brain can be found in the scan.
     """
     request, clock, models = request or Request(), clock or Clock(), models or Models()
     config = AsymmetryConfig()
-    head = prepare_head(scan, clock)
+    head, drawn_by, disagreement = _with_regions(scan, prepare_head(scan, clock), models, clock)
     with clock.step("asymmetry"):
         sides = compare_sides(head, config, symptomatic_side=request.symptomatic_side, side_rule=request.side_rule)
-    aspects = sides.aspects
-    if models.aspects:
-        with clock.step("aspects"):
-            aspects = score_head(
-                scan,
-                head,
-                models.aspects,
-                old=sides.old_infarct_mask,
-                symptomatic_side=request.symptomatic_side,
-                side_rule=request.side_rule,
-            ).aspects
+    scored = _scored(scan, head, sides, request, models=models, clock=clock)
     with clock.step("dense_artery"):
         artery = find_dense_artery(head)
     lesions, failures = _lesions(scan, head, sides, models, clock)
     with clock.step("quality"):
         blood, blood_ml = _blood(head)
         answers = _answer_flags(lesions, blood_ml, request)
-        flags = unique_flags((*failures, *scan_flags(scan), *head_flags(scan, head), *answers))
+        flags = unique_flags((*failures, *scan_flags(scan), *head_flags(scan, head), *disagreement, *answers))
     with clock.step("maps"):
-        maps = _maps(scan, head, sides=sides, lesions=lesions, blood=blood)
+        maps = _maps(scan, head, sides=sides, lesions=lesions, blood=blood, attention=scored.attention)
     findings = Findings(
         software=Software(name="infarct", version=__version__),
         scan=_scan_summary(scan),
         quality=_quality(flags),
         hemorrhage=Hemorrhage(suspected=blood_ml >= BLOOD_ML, volume_ml=blood_ml, probability=None, types=()),
-        aspects=overridden(aspects, request.overrides),
+        aspects=overridden(scored.aspects.model_copy(update={"regions_method": drawn_by}), request.overrides),
         hyperdense_artery=artery,
         infarct=lesions.infarct if lesions else None,
         old_infarct=lesions.old_infarct if lesions else None,
@@ -189,6 +185,32 @@ def prepare_head(scan: Scan, clock: Clock | None = None) -> Head:
         region_ml=region_volumes_ml(atlas, registration),
         territories=atlas_labels(atlas, atlas.territories, registration, geometry),
     )
+
+
+def _with_regions(scan: Scan, head: Head, models: Models, clock: Clock) -> tuple[Head, RegionMethod, tuple[Flag, ...]]:
+    """Return the head with the regions that all methods look at, what drew them, and the flags of the choice."""
+    if models.regions is None:
+        return head, "atlas", ()
+    with clock.step("regions"):
+        chosen = choose_regions(scan, head, models.regions)
+    return replace(head, aspects_regions=chosen.labels), chosen.method, chosen.flags
+
+
+def _scored(
+    scan: Scan, head: Head, sides: AsymmetryResult, request: Request, *, models: Models, clock: Clock
+) -> AspectsResult:
+    """Return the ASPECTS of the trained method where one takes part, otherwise of the comparison of the two sides."""
+    if models.aspects is None:
+        return AspectsResult(sides.aspects, attention=None)
+    with clock.step("aspects"):
+        return score_head(
+            scan,
+            head,
+            models.aspects,
+            old=sides.old_infarct_mask,
+            symptomatic_side=request.symptomatic_side,
+            side_rule=request.side_rule,
+        )
 
 
 def _brain(scan: Scan, hu: Float32Array, geometry: Geometry) -> tuple[BoolArray, bool]:
@@ -257,11 +279,15 @@ def _maps(
     sides: AsymmetryResult,
     lesions: AsymmetryResult | SegmentResult | None,
     blood: BoolArray,
+    attention: Float32Array | None,
 ) -> Maps:
     """Return the maps on the scan's own geometry."""
 
     def masked(mask: BoolArray) -> BoolArray:
         return resample_mask(mask, head.geometry, scan.geometry)
+
+    def carried(values: Float32Array) -> Float32Array:
+        return resample(values, head.geometry, scan.geometry, fill=0.0)
 
     regions = resample_labels(head.aspects_regions, head.geometry, scan.geometry)
     ganglionic, supraganglionic = key_slices(regions, scan.geometry)
@@ -272,7 +298,8 @@ def _maps(
     return Maps(
         brain_mask=masked(head.brain),
         aspects_regions=regions,
-        side_difference_hu=resample(sides.side_difference_hu, head.geometry, scan.geometry, fill=0.0),
+        aspects_attention=None if attention is None else carried(attention),
+        side_difference_hu=carried(sides.side_difference_hu),
         infarct=drawn.infarct if drawn else None,
         infarct_probability=drawn.probability if drawn else None,
         old_infarct=drawn.old_infarct if drawn else None,
@@ -308,10 +335,12 @@ def _provenance(config: AsymmetryConfig, request: Request, models: Models) -> Pr
     }
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     weights, engine = [], None
-    for system in (models.aspects, models.segment):
+    if models.regions:
+        settings["region_choice"] = asdict(ChoiceConfig())
+    for system in (models.regions, models.aspects, models.segment):
         if system is None:
             continue
-        used, engine = system.weights, system.engine
+        used, engine = system.weights, system.engine or engine
         settings[used.system] = asdict(system.config)
         weights.append(
             Weights(system=used.system, name=used.name, sha256=used.sha256, calibrated_on=system.config.calibrated_on)

@@ -88,6 +88,7 @@ def test_the_command_line_knows_the_phantoms_names() -> None:
         "evaluate segment --help",
         "evaluate aspects --help",
         "reproduce segment --help",
+        "reproduce aspects --help",
     ],
 )
 def test_help_is_light(verb: str) -> None:

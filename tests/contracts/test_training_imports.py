@@ -65,7 +65,7 @@ def test_trains_and_exports_where_only_torch_numpy_scipy_lightning_and_safetenso
 
 
 def test_aspects_and_regions_are_trained_there_too() -> None:
-    names = ("region_cases", "aspects_task", "aspects_finish", "vb_task", "vb_finish")
+    names = ("region_cases", "aspects_task", "aspects_finish", "vb_task", "vb_finish", "radiomics_fit")
     modules = ", ".join(f"infarct.training.{name}" for name in names)
     words = [sys.executable, "-c", f"{BARE}\nimport {modules}\nprint('ready')"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)

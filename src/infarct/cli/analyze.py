@@ -13,6 +13,7 @@ from infarct.cli.models_in_use import (
     DeviceOption,
     PrecisionChoice,
     PrecisionOption,
+    RegionsOption,
     SeveralWeightsOption,
     SystemsOption,
     check_systems,
@@ -67,6 +68,7 @@ def analyze(
     set_regions: SetOption = None,
     reader: ReaderOption = None,
     systems: SystemsOption = None,
+    regions: RegionsOption = None,
     weights: SeveralWeightsOption = None,
     device: DeviceOption = DeviceChoice.auto,
     precision: PrecisionOption = PrecisionChoice.fp32,
@@ -87,7 +89,7 @@ def analyze(
     if symptomatic_side and side_rule:
         raise BadRequest("give --symptomatic-side or --side-rule, not both")
     overrides = read_overrides(set_regions, reader)
-    check_systems(systems, weights)
+    check_systems(systems, weights, regions)
     check_output(output, source=source)
     request = Request(
         onset_hours=onset_hours,
@@ -100,7 +102,7 @@ def analyze(
         steps.begin("reading")
         scan = read_scan(source, series_uid=series)
         steps.begin("loading")
-        models = load_models(systems, weights=weights, device=device, precision=precision)
+        models = load_models(systems, weights=weights, regions=regions, device=device, precision=precision)
         report, findings = analyze_and_write(scan, request, output, steps=steps, models=models)
     show(report, findings, as_json=as_json)
 

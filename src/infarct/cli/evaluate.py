@@ -7,11 +7,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infarct.cli.analyze import QuietOption
-from infarct.cli.models_in_use import DeviceChoice, DeviceOption, PrecisionChoice, PrecisionOption, WeightsOption
+from infarct.cli.models_in_use import (
+    DRAWER,
+    DeviceChoice,
+    DeviceOption,
+    PrecisionChoice,
+    PrecisionOption,
+    RegionsChoice,
+    RegionsOption,
+    SeveralWeightsOption,
+    WeightsOption,
+    drawer_weights,
+    weights_by_system,
+)
 from infarct.cli.output import check_output, step_bar
 from infarct.errors import BadRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from infarct.evaluation.result import R
     from infarct.evaluation.run import Evaluation
 
@@ -31,8 +45,11 @@ class MethodChoice(StrEnum):
 
     asymmetry = "asymmetry"
     da_net = "da_net"
+    radiomics = "radiomics"
 
 
+METHOD_OF_SYSTEM = {"aspects": MethodChoice.da_net, "radiomics": MethodChoice.radiomics}
+"""The method of each system that scores ASPECTS by weights."""
 CohortOption = Annotated[
     list[str],
     typer.Option(
@@ -77,14 +94,22 @@ def segment(
 def aspects(
     cohort: CohortOption,
     output: OutputOption,
-    method: Annotated[MethodChoice, typer.Option(help="What scores the regions.")] = MethodChoice.asymmetry,
-    weights: WeightsOption = None,
+    method: Annotated[
+        list[MethodChoice] | None,
+        typer.Option(
+            help="What scores the regions: asymmetry if not given. May be given again: each scan is prepared once, and "
+            "all are compared with the first.",
+            show_default=False,
+        ),
+    ] = None,
+    regions: RegionsOption = None,
+    weights: SeveralWeightsOption = None,
     first: FirstOption = None,
     split: SplitOption = None,
     side_known: Annotated[
         bool,
         typer.Option(
-            "--side-known", help="Tell the method the side of the stroke; without it the method chooses the side."
+            "--side-known", help="Tell methods the side of the stroke; without it each method chooses the side."
         ),
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; each takes up to 3 GB.")] = 1,
@@ -96,18 +121,37 @@ def aspects(
     _check_folder(output)
     from infarct.evaluation.aspects_cohort import AspectsOrder, aspects_evaluation
 
-    chosen = None if weights is None else str(weights)
+    given = weights_by_system(weights or ())
+    drawer = drawer_weights(given, regions)
+    methods = tuple(method or [MethodChoice.asymmetry])
     order = AspectsOrder(
         tuple(cohort),
-        method.value,
-        chosen,
+        tuple(one.value for one in methods),
+        _scorer_weights(given, methods),
         device.value,
         precision.value,
         first=first,
         split=split,
         side_known=side_known,
+        regions=RegionsChoice.vbnet.value if drawer else RegionsChoice.atlas.value,
+        region_weights=drawer.get(DRAWER),
     )
     _finish(aspects_evaluation(order, jobs=jobs), output, jobs=jobs, quiet=quiet)
+
+
+def _scorer_weights(given: "Mapping[str, Path]", methods: "Sequence[MethodChoice]") -> dict[str, Path]:
+    """Return the weights of each method by its name, of those ``given`` by system.
+
+    Raises `BadRequest` for weights of a system that no method and no drawing of regions uses.
+    """
+    found = {}
+    for system, path in given.items():
+        chosen = METHOD_OF_SYSTEM.get(system)
+        if chosen in methods and chosen is not None:
+            found[chosen.value] = path
+        elif system != DRAWER:
+            raise BadRequest(f"--weights has weights for {system}, which no --method evaluates")
+    return found
 
 
 def _check_folder(output: Path) -> None:

@@ -9,11 +9,16 @@ import typer
 from infarct.errors import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from infarct.pipeline import Models
+    from infarct.systems.scoring import RegionScorer
 
-SYSTEM_CHOICES = ("aspects", "segment")
+SYSTEM_CHOICES = ("aspects", "radiomics", "segment")
+SCORERS = ("aspects", "radiomics")
+"""Systems that score ASPECTS: DA-Net, preferred, and the forests of radiomics. One of them takes part."""
+DRAWER = "regions"
+"""The system that draws the ASPECTS regions: VB-Net."""
 
 
 class DeviceChoice(StrEnum):
@@ -32,6 +37,13 @@ class PrecisionChoice(StrEnum):
     auto = "auto"
 
 
+class RegionsChoice(StrEnum):
+    """What draws the ASPECTS regions."""
+
+    vbnet = "vbnet"
+    atlas = "atlas"
+
+
 SystemsOption = Annotated[
     str | None,
     typer.Option(
@@ -45,25 +57,42 @@ SeveralWeightsOption = Annotated[
     list[Path] | None,
     typer.Option("--weights", help="Your own weight file, or a shipped name; once for each system."),
 ]
+RegionsOption = Annotated[
+    RegionsChoice | None,
+    typer.Option(
+        "--regions",
+        help="What draws the ASPECTS regions: the network, or the atlas. If not given: the network where its weights "
+        "are shipped or given.",
+    ),
+]
 DeviceOption = Annotated[DeviceChoice, typer.Option("--device", help="Where networks run.")]
 PrecisionOption = Annotated[PrecisionChoice, typer.Option("--precision", help="How networks compute; recorded.")]
 
 
-def check_systems(systems: str | None, weights: "Sequence[Path] | None") -> "Mapping[str, Path | None]":
+def check_systems(
+    systems: str | None, weights: "Sequence[Path] | None", regions: RegionsChoice | None = None
+) -> "Mapping[str, Path | None]":
     """Return the systems to run, with the weights given for each: those that a comma-separated text names, none for
     "none".
 
-    If None those that can run: with the weights given, or with shipped ones.
+    If None those that can run: with the weights given, or with shipped ones. One system alone scores ASPECTS: of
+    shipped ones DA-Net, and those given before any. The network that draws ASPECTS regions is among them where
+    ``regions`` names it, or names nothing and it can run; ``systems`` is not asked for it.
 
-    Raises `BadRequest` for any other word, for weights that do not load, for two of one system, and for weights of a
-    system that is left out.
+    Raises `BadRequest` for any other word, for weights that do not load, for two of one system, for weights of a
+    system that is left out, and where two systems shall score ASPECTS.
     """
     from infarct.weights import shipped
 
-    given = _by_system(weights or ())
+    given = weights_by_system(weights or ())
+    drawer = drawer_weights(given, regions)
+    given.pop(DRAWER, None)
+    _check_one_scorer(given)
     if systems is None:
         ready = {entry.system for entry in shipped() if entry.default} | set(given)
-        return {name: given.get(name) for name in SYSTEM_CHOICES if name in ready}
+        scorers = [name for name in SCORERS if name in given] or [name for name in SCORERS if name in ready]
+        ready -= set(SCORERS) - set(scorers[:1])
+        return {**{name: given.get(name) for name in SYSTEM_CHOICES if name in ready}, **drawer}
     words = [word.strip() for word in systems.split(",") if word.strip()]
     for word in words:
         if word not in (*SYSTEM_CHOICES, "none"):
@@ -71,17 +100,41 @@ def check_systems(systems: str | None, weights: "Sequence[Path] | None") -> "Map
     for name in given:
         if name not in words:
             raise BadRequest(f"--weights has weights for {name}, which --systems leaves out")
-    return {name: given.get(name) for name in SYSTEM_CHOICES if name in words}
+    _check_one_scorer(words)
+    return {**{name: given.get(name) for name in SYSTEM_CHOICES if name in words}, **drawer}
 
 
-def _by_system(weights: "Sequence[Path]") -> dict[str, Path]:
-    """Return the weights by the system that they are for."""
+def drawer_weights(given: "Mapping[str, Path]", regions: RegionsChoice | None) -> "Mapping[str, Path | None]":
+    """Return what is to draw the ASPECTS regions: the network with its weights, None for shipped ones, or nothing
+    where the atlas does. ``given`` are the user's weights by system.
+
+    Raises `BadRequest` where weights are given to a network that the user leaves out.
+    """
+    from infarct.weights import shipped
+
+    if regions is RegionsChoice.atlas and DRAWER in given:
+        raise BadRequest("--weights has weights for regions, which --regions atlas leaves out")
+    ready = DRAWER in given or any(entry.default for entry in shipped(DRAWER))
+    draws = regions is RegionsChoice.vbnet or (regions is None and ready)
+    return {DRAWER: given.get(DRAWER)} if draws else {}
+
+
+def _check_one_scorer(systems: "Collection[str]") -> None:
+    if all(name in systems for name in SCORERS):
+        raise BadRequest(f"one system scores ASPECTS: {' or '.join(SCORERS)}, not both")
+
+
+def weights_by_system(weights: "Sequence[Path]") -> dict[str, Path]:
+    """Return the weights by the system that they are for.
+
+    Raises `BadRequest` for weights that do not load, for none that an analysis uses, and for two of one system.
+    """
     from infarct.weights import load_weights
 
     found: dict[str, Path] = {}
     for path in weights:
         system = load_weights(path).system
-        if system not in SYSTEM_CHOICES:
+        if system not in (*SYSTEM_CHOICES, DRAWER):
             raise BadRequest(f"the weights are for {system[:40]!r}, which is no system that analyze runs")
         if system in found:
             raise BadRequest(f"--weights has two weights for {system}")
@@ -93,20 +146,30 @@ def load_models(
     systems: str | None = None,
     *,
     weights: "Sequence[Path] | None" = None,
+    regions: RegionsChoice | None = None,
     device: DeviceChoice = DeviceChoice.auto,
     precision: PrecisionChoice = PrecisionChoice.fp32,
 ) -> "Models":
     """Return the models that were asked for. Raises `BadRequest` for an unknown system or weights that do not load."""
-    wanted = check_systems(systems, weights)
+    wanted = check_systems(systems, weights, regions)
     from infarct.pipeline import Models
     from infarct.systems.aspects import load_scorer
+    from infarct.systems.radiomics import load_forests
+    from infarct.systems.regions_vbnet import load_drawer
     from infarct.systems.segment import load_segmenter
 
+    scorer: RegionScorer | None = None
+    if "aspects" in wanted:
+        scorer = load_scorer(wanted["aspects"], device=device.value, precision=precision.value)
+    elif "radiomics" in wanted:
+        scorer = load_forests(wanted["radiomics"])
+
     return Models(
+        regions=load_drawer(wanted[DRAWER], device=device.value, precision=precision.value)
+        if DRAWER in wanted
+        else None,
         segment=load_segmenter(wanted["segment"], device=device.value, precision=precision.value)
         if "segment" in wanted
         else None,
-        aspects=load_scorer(wanted["aspects"], device=device.value, precision=precision.value)
-        if "aspects" in wanted
-        else None,
+        aspects=scorer,
     )

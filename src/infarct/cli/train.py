@@ -13,10 +13,11 @@ from infarct.cli.output import step_bar
 from infarct.errors import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from infarct.cli.output import Steps
     from infarct.training.module import AnyRecipe
+    from infarct.training.radiomics_recipe import RadiomicsRecipe
     from infarct.training.recipe import Recipe
     from infarct.training.region_cases import RegionPlan
 
@@ -27,6 +28,7 @@ class SystemChoice(StrEnum):
     segment = "segment"
     aspects = "aspects"
     regions = "regions"
+    radiomics = "radiomics"
 
 
 class PresetChoice(StrEnum):
@@ -77,8 +79,22 @@ def train(
     quiet: QuietOption = False,
 ) -> None:
     """Train a system from nothing; prints the path of the weights. Needs the extra `train`."""
-    if find_spec("lightning") is None:
+    if find_spec("sklearn" if system is SystemChoice.radiomics else "lightning") is None:
         raise BadRequest("training needs more packages; install them with: pip install 'infarct[train]'")
+    if system is SystemChoice.radiomics:
+        for_networks = {
+            "--resume": resume,
+            "--steps": steps is not None,
+            "--precision": precision is not None,
+            "--workers": workers is not None,
+            "--accelerator": accelerator != "auto",
+            "--devices": devices != "auto",
+            "--num-nodes": num_nodes != 1,
+            "--strategy": strategy != "auto",
+        }
+        _refuse([option for option, given in for_networks.items() if given])
+        typer.echo(_train_radiomics(output, cohort, cases, preset, seed=seed, jobs=jobs, quiet=quiet))
+        return
     from infarct.training.aspects_finish import finish_aspects
     from infarct.training.finish import finish
     from infarct.training.fit import Machine, check_output, fit, is_first_process
@@ -94,6 +110,40 @@ def train(
         finished = {SystemChoice.aspects: finish_aspects, SystemChoice.regions: finish_regions}
         weights = finished.get(system, finish)(output, prepared, name=f"{system.value}-{recipe.name}")
         typer.echo(save_weights(weights, output / WEIGHTS))
+
+
+def _refuse(options: "Sequence[str]") -> None:
+    if options:
+        raise BadRequest(f"forests are grown at once, on the processor: leave out {', '.join(options)}")
+
+
+def _train_radiomics(
+    output: Path,
+    cohort: str | None,
+    cases: Path | None,
+    preset: PresetChoice,
+    *,
+    seed: int | None,
+    jobs: int,
+    quiet: bool,
+) -> Path:
+    """Train forests and return the path of their weights."""
+    from infarct.training.cases import check_new_output
+    from infarct.training.radiomics_fit import train_radiomics
+    from infarct.training.radiomics_recipe import RADIOMICS_PRESETS
+    from infarct.training.region_store import read_region_index
+    from infarct.weights import save_weights
+
+    if preset.value not in RADIOMICS_PRESETS:
+        raise BadRequest(f"there is no preset {preset.value} for radiomics; there are: {', '.join(RADIOMICS_PRESETS)}")
+    recipe = RADIOMICS_PRESETS[preset.value]
+    recipe = replace(recipe, seed=recipe.seed if seed is None else seed)
+    check_new_output(output)
+    prepared = _prepared(recipe, cohort, cases, output, jobs=jobs, quiet=quiet)
+    name = f"{SystemChoice.radiomics.value}-{recipe.name}"
+    with step_bar(len(read_region_index(prepared).cases), quiet=quiet) as bar:
+        weights = train_radiomics(recipe, prepared, name=name, jobs=jobs, on_done=_showing(bar))
+    return save_weights(weights, output / WEIGHTS)
 
 
 def _recipe(
@@ -124,10 +174,16 @@ def _recipe(
 
 
 def _prepared(
-    recipe: "AnyRecipe", cohort: str | None, cases: Path | None, output: Path, *, jobs: int, quiet: bool
+    recipe: "AnyRecipe | RadiomicsRecipe",
+    cohort: str | None,
+    cases: Path | None,
+    output: Path,
+    *,
+    jobs: int,
+    quiet: bool,
 ) -> Path:
     """Return the folder of prepared cases: those that are there, or made from the cohort."""
-    from infarct.training.fit import is_first_process
+    from infarct.training.radiomics_recipe import RadiomicsRecipe
     from infarct.training.recipe import Recipe
 
     if cohort is None:
@@ -138,7 +194,7 @@ def _prepared(
         message = f"this system is trained on phantoms so far: --cohort {PHANTOM}, or --cases with prepared cases"
         raise BadRequest(message)
     folder = cases or output / "cases"
-    if is_first_process():  # the others come when it is done
+    if isinstance(recipe, RadiomicsRecipe) or _is_first_process():  # the others come when it is done
         if not isinstance(recipe, Recipe):
             _prepare_regions(recipe.phantoms, folder, jobs=jobs, quiet=quiet)
         elif cohort == PHANTOM:
@@ -146,6 +202,12 @@ def _prepared(
         else:
             _prepare_cohort(recipe, Path(cohort), folder, jobs=jobs, quiet=quiet)
     return folder
+
+
+def _is_first_process() -> bool:
+    from infarct.training.fit import is_first_process
+
+    return is_first_process()
 
 
 def _prepare_regions(plan: "RegionPlan", folder: Path, *, jobs: int, quiet: bool) -> None:

@@ -1,4 +1,4 @@
-"""One scan's ASPECTS against its truth: everything that tables and figures are made of.
+"""One scan's ASPECTS by one or several methods against its truth: everything that tables and figures are made of.
 
 What is not known, was not looked at or could not be judged is None and stays out of every number: a region that the
 system could not judge is left out of the figures of regions, a scan whose score is null out of the figures of scores,
@@ -14,7 +14,7 @@ import numpy as np
 from infarct.anatomy import REGIONS, SIDES, Region, Side, region_label
 from infarct.cohorts import AspectsTruth
 from infarct.evaluation.result import Form
-from infarct.findings import Aspects
+from infarct.findings import Aspects, RegionMethod
 from infarct.measure.overlap import count
 from infarct.types import LabelArray
 
@@ -51,7 +51,8 @@ class RegionResult:
     """One region: whether it is affected by core and by each reader, what the system says, and how it was drawn.
 
     ``affected`` is None where the system could not judge it, ``probability`` where it gave none. ``dice`` is that of
-    the system's region with the true one, None where the scan does not show it or nobody drew it.
+    the system's region with the true one, None where the scan does not show it or nobody drew it. Where the network was
+    to draw, ``network_dice`` is that of its own region, used or not, and ``atlas_dice`` that of the atlas.
     """
 
     region: Region
@@ -61,6 +62,8 @@ class RegionResult:
     affected: bool | None
     probability: float | None
     dice: float | None
+    network_dice: float | None = None
+    atlas_dice: float | None = None
 
     def call(self, judge: str) -> bool | None:
         """Return what a judge says: `CORE`, `SYSTEM`, or a reader as `reader_name` calls him; None where unknown."""
@@ -70,7 +73,10 @@ class RegionResult:
 
 @dataclass(frozen=True)
 class AspectsResult:
-    """What the system says of one scan, beside its truth; the twenty ``regions`` in the order of their labels."""
+    """What the system says of one scan, beside its truth; the twenty ``regions`` in the order of their labels.
+
+    ``drawn_by`` tells whose regions it scored, ``regions_disagree`` that network and atlas drew them differently.
+    """
 
     about: AspectsAbout
     regions: tuple[RegionResult, ...]
@@ -79,6 +85,8 @@ class AspectsResult:
     left_score: int | None
     right_score: int | None
     seconds: float | None = None
+    drawn_by: RegionMethod = "atlas"
+    regions_disagree: bool = False
 
     @property
     def readers(self) -> tuple[str, ...]:
@@ -108,16 +116,49 @@ class AspectsResult:
         return None if None in calls else FULL_SCORE - sum(map(bool, calls))
 
 
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What a system answered: its findings, and its regions (uint8, (z, y, x)) on the scan's geometry.
+@dataclass(frozen=True)
+class ScanResults:
+    """What every method says of one scan, by the method's name; at least one."""
 
-    ``seconds`` is what the answer took.
+    by_method: dict[str, AspectsResult]
+
+    @property
+    def about(self) -> AspectsAbout:
+        """What is known of the scan, which is the same for all methods."""
+        return next(iter(self.by_method.values())).about
+
+
+@dataclass(frozen=True, eq=False)
+class RegionMaps:
+    """Regions (uint8, (z, y, x)) on the scan's geometry, of all who drew them; those of ``used`` are scored.
+
+    ``disagree`` says that network and atlas drew differently.
     """
 
+    by_drawer: Mapping[RegionMethod, LabelArray]
+    used: RegionMethod = "atlas"
+    disagree: bool = False
+
+    @property
+    def labels(self) -> LabelArray:
+        """The regions that are scored."""
+        return self.by_drawer[self.used]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A method's findings, and what they took from the scan on, None if not measured."""
+
     aspects: Aspects
-    regions: LabelArray
     seconds: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the methods found in one scan, by their names, in the same regions."""
+
+    by_method: Mapping[str, Scored]
+    regions: RegionMaps
 
 
 def reader_name(number: int) -> str:
@@ -127,18 +168,48 @@ def reader_name(number: int) -> str:
 
 def evaluate_regions(
     answer: Answer, truth: AspectsTruth, regions: LabelArray | None, about: AspectsAbout
-) -> AspectsResult:
-    """Return the result of one scan; ``regions`` (uint8, (z, y, x)) are the true ones, None where nobody drew them.
+) -> ScanResults:
+    """Return the results of one scan; ``regions`` (uint8, (z, y, x)) are the true ones, None where nobody drew them.
 
-    Raises `ValueError` where the maps differ in shape, or the findings lack a region.
+    Raises `ValueError` where the maps differ in shape, or findings lack a region.
     """
-    found = {(finding.region, finding.side): finding for finding in answer.aspects.regions}
-    dice = region_dice(answer.regions, regions) if regions is not None else {}
+    maps = answer.regions
+    dice = (
+        {name: region_dice(labels, regions) for name, labels in maps.by_drawer.items()} if regions is not None else {}
+    )
+    return ScanResults(
+        {
+            name: AspectsResult(
+                about=about,
+                regions=_regions(one.aspects, truth, dice, maps.used),
+                score=one.aspects.score,
+                side=one.aspects.side,
+                left_score=one.aspects.left_score,
+                right_score=one.aspects.right_score,
+                seconds=one.seconds,
+                drawn_by=maps.used,
+                regions_disagree=maps.disagree,
+            )
+            for name, one in answer.by_method.items()
+        }
+    )
+
+
+def _regions(
+    aspects: Aspects, truth: AspectsTruth, dice: Mapping[RegionMethod, Mapping[int, float]], used: RegionMethod
+) -> tuple[RegionResult, ...]:
+    """Return a method's twenty regions; ``dice`` is that of each label by who drew it, ``used`` whose are scored."""
+    found = {(finding.region, finding.side): finding for finding in aspects.regions}
+    both = len(dice) > 1
+
+    def dice_of(drawer: RegionMethod, label: int) -> float | None:
+        return dice.get(drawer, {}).get(label)
+
     rows = []
     for place, (side, region) in enumerate((side, region) for side in SIDES for region in REGIONS):
         if (region, side) not in found:
             raise ValueError(f"the findings lack region {region} of the {side} side")
-        finding = found[region, side]
+        finding, label = found[region, side], region_label(region, side)
         rows.append(
             RegionResult(
                 region=region,
@@ -147,13 +218,12 @@ def evaluate_regions(
                 readers=tuple(calls[place] for calls in truth.by_readers),
                 affected=finding.affected,
                 probability=finding.probability,
-                dice=dice.get(region_label(region, side)),
+                dice=dice_of(used, label),
+                network_dice=dice_of("vbnet", label) if both else None,
+                atlas_dice=dice_of("atlas", label) if both else None,
             )
         )
-    aspects = answer.aspects
-    return AspectsResult(
-        about, tuple(rows), aspects.score, aspects.side, aspects.left_score, aspects.right_score, answer.seconds
-    )
+    return tuple(rows)
 
 
 def region_dice(found: LabelArray, truth: LabelArray) -> dict[int, float]:
@@ -165,7 +235,14 @@ def region_dice(found: LabelArray, truth: LabelArray) -> dict[int, float]:
     return {int(label): count(found == label, truth == label).dice for label in labels}
 
 
-def _read(stored: Mapping[str, Any]) -> AspectsResult:
+def _read(stored: Mapping[str, Any]) -> ScanResults:
+    by_method = {str(name): _read_result(one) for name, one in stored["by_method"].items()}
+    if not by_method:
+        raise ValueError("a scan has results of no method")
+    return ScanResults(by_method)
+
+
+def _read_result(stored: Mapping[str, Any]) -> AspectsResult:
     found = dict(stored)
     about = AspectsAbout(**found.pop("about"))
     regions = tuple(RegionResult(**(one | {"readers": tuple(one["readers"])})) for one in found.pop("regions"))

@@ -1,4 +1,4 @@
-"""What an evaluation of ASPECTS leaves behind."""
+"""What an evaluation of ASPECTS leaves behind: a report for each method, and a comparison of several."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +8,8 @@ from typing import Any, Final, get_args
 
 import numpy as np
 
-from infarct.evaluation.aspects import CORE, SYSTEM, AspectsResult
+from infarct.evaluation.aspects import CORE, SYSTEM, AspectsResult, ScanResults
+from infarct.evaluation.aspects_comparison import write_comparison
 from infarct.evaluation.aspects_figures import RocCurve, RocPoint, ScorePair, aspects_figures, roc
 from infarct.evaluation.aspects_gallery import LEGEND, caption, choose
 from infarct.evaluation.aspects_summary import (
@@ -25,18 +26,48 @@ from infarct.evaluation.figures import Drawing, png
 from infarct.evaluation.page import page_of
 from infarct.evaluation.report import Content, about_run, pictures_of, write_report
 from infarct.evaluation.result import Failure, Outcome, without_nan
-from infarct.evaluation.run import PICTURES, Task
+from infarct.evaluation.run import ONLY_REPORT, PICTURES, Task
 from infarct.evaluation.summary import grouped
 
 GALLERY: Final = "gallery"
 
 
-def write_aspects_report(
-    outcomes: Sequence[Outcome[AspectsResult]], tasks: Sequence[Task], folder: Path, settings: Mapping[str, Any]
+def report_folders(methods: Sequence[str]) -> dict[str, str]:
+    """Return the folder of each method's report, under the output: the output itself for one method alone."""
+    return {name: ONLY_REPORT if len(methods) == 1 else name for name in methods}
+
+
+def write_aspects_reports(
+    outcomes: Sequence[Outcome[ScanResults]],
+    tasks: Sequence[Task],
+    folder: Path,
+    settings: Mapping[str, Any],
+    *,
+    methods: Sequence[str],
 ) -> Path:
-    """Write everything about the ``outcomes`` of ``tasks`` into ``folder`` and return the path of the tables."""
+    """Write a report for each of the ``methods`` into ``folder``, and a comparison of several with the first.
+
+    Returns the path of the tables: of the comparison, where there are several methods.
+    """
     results = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    common = {name: value for name, value in settings.items() if name != "methods"}
+    tables = folder
+    for name, place in report_folders(methods).items():
+        own = {**common, "method": name, "config": settings["methods"][name]}
+        (folder / place).mkdir(exist_ok=True)
+        tables = _write_report([one.by_method[name] for one in results], failures, tasks, folder / place, own)
+    return tables if len(methods) == 1 else write_comparison(results, failures, methods, folder, settings)
+
+
+def _write_report(
+    results: Sequence[AspectsResult],
+    failures: Sequence[Failure],
+    tasks: Sequence[Task],
+    folder: Path,
+    settings: Mapping[str, Any],
+) -> Path:
+    """Write everything about one method into ``folder`` and return the path of the tables."""
     summary = summarise_aspects(results)
     content = Content(
         title="Evaluation of ASPECTS",

@@ -29,7 +29,7 @@ from infarct.measure.agreement import (
     spearman,
     weighted_kappa,
 )
-from infarct.measure.bootstrap import RESAMPLES, Interval, patient_bootstrap
+from infarct.measure.bootstrap import RESAMPLES, Interval, paired_difference, patient_bootstrap
 from infarct.measure.decisions import Decisions, decisions
 from infarct.measure.strata import ONSET, UNKNOWN
 from infarct.types import BoolArray, Float64Array
@@ -109,7 +109,10 @@ class CutFigures:
 
 @dataclass(frozen=True)
 class AspectsStratum:
-    """The patients with a stroke of one class: decisions in the affected hemisphere, and scores."""
+    """The patients with a stroke of one class: decisions in the affected hemisphere and in both, and scores.
+
+    ``above_cut`` are the scores as yes or no, above `CLINICAL_CUT` or not; None where there is no pair of scores.
+    """
 
     group: str
     by: str
@@ -119,17 +122,27 @@ class AspectsStratum:
     patients: int
     decisions: Decisions
     auc: Interval | None
+    both: Decisions
+    both_auc: Interval | None
+    above_cut: Decisions | None
     icc_absolute: Interval
     difference: BlandAltman | None
 
 
 @dataclass(frozen=True)
 class RegionOverlap:
-    """Dice of the system's regions with the true ones; both sides of a scan are one value, their mean."""
+    """Dice of the scored regions with the true ones; both sides of a scan are one value, their mean.
+
+    Where the network was to draw, ``network`` is that of its own regions, ``atlas`` that of the atlas's, ``gain`` the
+    first less the second scan by scan.
+    """
 
     group: str
     area: str
     dice: Spread
+    network: Spread | None
+    atlas: Spread | None
+    gain: Interval | None
 
 
 @dataclass(frozen=True)
@@ -153,6 +166,7 @@ class AspectsOverview:
 
     ``side_right``: share of the strokes with a region affected by core in which the system scored their side.
     ``untouched``: share of the scans without a stroke with a score of ten; their ``points_lost`` are below.
+    ``drawn_by_network``: scans whose scored regions are the network's; in ``regions_disagree`` the atlas differs.
     """
 
     group: str
@@ -166,6 +180,8 @@ class AspectsOverview:
     untouched: Interval
     points_lost: Spread
     seconds: Spread
+    drawn_by_network: int
+    regions_disagree: int
 
 
 @dataclass(frozen=True)
@@ -247,6 +263,8 @@ def _overview(cases: Sequence[AspectsResult]) -> AspectsOverview:
         untouched=patient_bootstrap([float(points == 0) for points in lost], _patients(scored)),
         points_lost=spread(lost, scored),
         seconds=spread((_number(case.seconds) for case in cases), cases),
+        drawn_by_network=sum(case.drawn_by == "vbnet" for case in cases),
+        regions_disagree=sum(case.regions_disagree for case in cases),
     )
 
 
@@ -309,7 +327,7 @@ def _scores(cases: Sequence[AspectsResult], resamples: int) -> Iterator[ScoreFig
             reference=pair[1],
             scans=len(known),
             left_out=len(strokes) - len(known),
-            icc_absolute=resample(_icc_absolute),
+            icc_absolute=resample(icc_absolute_of),
             icc_consistency=resample(lambda one, other: icc(np.stack([one, other], axis=1), "consistency").estimate),
             spearman=resample(_rank_correlation),
             spearman_p=spearman(first, second).p_value,
@@ -334,7 +352,8 @@ def _resampler(
     return lambda statistic: resampled(lambda rows: statistic(one[rows], other[rows]), patients, resamples=resamples)
 
 
-def _icc_absolute(first: Float64Array, second: Float64Array) -> float:
+def icc_absolute_of(first: Float64Array, second: Float64Array) -> float:
+    """Return the ICC(A,1) of two readings of the same patients, (n,)."""
     return icc(np.stack([first, second], axis=1), "absolute").estimate
 
 
@@ -397,7 +416,9 @@ def _place(by: str, about: AspectsAbout) -> float:
 
 def _stratum(by: str, label: str, cases: Sequence[AspectsResult], pair: Pair, resamples: int) -> AspectsStratum:
     called = _Called.of(regions_of(cases, "affected hemisphere"), pair)
+    both = _Called.of(regions_of(cases, "both hemispheres"), pair)
     known, first, second = paired_scores(cases, pair)
+    owners, high = _patients(known), (first > CLINICAL_CUT, second > CLINICAL_CUT)
     return AspectsStratum(
         group=cases[0].about.group,
         by=by,
@@ -407,20 +428,32 @@ def _stratum(by: str, label: str, cases: Sequence[AspectsResult], pair: Pair, re
         patients=len(set(_patients(cases))),
         decisions=decisions(called.truth, called.calls, called.patients, resamples=resamples),
         auc=called.auc(resamples) if pair[0] == SYSTEM else None,
-        icc_absolute=_resampler(known, first, second, resamples)(_icc_absolute),
+        both=decisions(both.truth, both.calls, both.patients, resamples=resamples),
+        both_auc=both.auc(resamples) if pair[0] == SYSTEM else None,
+        above_cut=decisions(*high, owners, resamples=resamples) if known else None,
+        icc_absolute=_resampler(known, first, second, resamples)(icc_absolute_of),
         difference=bland_altman(first, second) if known else None,
     )
 
 
 def _overlap(cases: Sequence[AspectsResult]) -> Iterator[RegionOverlap]:
     for area in (*REGIONS, ALL):
-        values = [
-            _mean([one.dice for one in case.regions if one.region in AREAS[area] and one.dice is not None])
-            for case in cases
-        ]
-        found = spread(values, cases)
-        if found.count:
-            yield RegionOverlap(cases[0].about.group, area, found)
+        used, network, atlas = (
+            [_mean_dice(case, area, name) for case in cases] for name in ("dice", "network_dice", "atlas_dice")
+        )
+        found = spread(used, cases)
+        if not found.count:
+            continue
+        other, old = spread(network, cases), spread(atlas, cases)
+        gain = paired_difference(atlas, network, _patients(cases))
+        drawn = (other, old, gain) if other.count else (None, None, None)
+        yield RegionOverlap(cases[0].about.group, area, found, *drawn)
+
+
+def _mean_dice(case: AspectsResult, area: str, name: str) -> float:
+    """Return the mean of one kind of Dice over the regions of an area on both sides, nan without any."""
+    values = [getattr(one, name) for one in case.regions if one.region in AREAS[area]]
+    return _mean([dice for dice in values if dice is not None])
 
 
 def _clinical(cases: Sequence[AspectsResult], resamples: int) -> Iterator[ClinicalValues]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, get_args
 
 from infarct.anatomy import REGIONS
-from infarct.evaluation.aspects import CORE, SYSTEM, AspectsResult
+from infarct.evaluation.aspects import CORE, SYSTEM, AspectsResult, RegionResult
 from infarct.evaluation.aspects_summary import (
     CLINICAL_CUT,
     QUANTITIES,
@@ -15,6 +15,7 @@ from infarct.evaluation.aspects_summary import (
     RegionFigures,
 )
 from infarct.evaluation.result import Failure
+from infarct.evaluation.summary import grouped
 from infarct.evaluation.tables import GROUP, Cell, Column, Table, file_name, number, without_answer
 from infarct.measure.agreement import BlandAltman
 from infarct.measure.decisions import Decisions
@@ -33,7 +34,9 @@ _COUNTS: Final = (
     Column("left_out", "Left out"),
 )
 _SCANS: Final = (Column("scans", "Scans"), Column("positives", "Positives"))
-_A_PATIENT: Final[dict[Counted, str]] = {"affected hemisphere": "ten", "both hemispheres": "twenty"}
+WORST: Final = 20
+"""Scans a cohort that are listed for what went wrong."""
+DECISIONS_A_PATIENT: Final[dict[Counted, str]] = {"affected hemisphere": "ten", "both hemispheres": "twenty"}
 REGION_NOTE: Final = (
     "Decisions, with 95 % intervals from drawing patients. A region that a judge could not judge is left out and "
     "counted; it is never guessed. The column AUC of the aspects paper equals the balanced accuracy in every row: "
@@ -58,6 +61,7 @@ def aspects_tables(
         clinical_groups(summary),
         clinical_correlations(summary),
         overview(summary),
+        worst(results),
         all_regions(summary),
         without_answer(failures),
         cases(results),
@@ -70,7 +74,7 @@ def main_regions(summary: AspectsSummary, counted: Counted) -> Table:
     found = [one for one in summary.regions if (one.judge, one.reference, one.counted) == (SYSTEM, CORE, counted)]
     columns = (GROUP, Column("area", "Region"), *_COUNTS, *RIGHT_OR_WRONG, AUC)
     rows = tuple((one.group, one.area, *_counts(one), *_rates(one.decisions), one.auc) for one in found)
-    title = f"Regions against core, {counted} ({_A_PATIENT[counted]} decisions a patient)"
+    title = f"Regions against core, {counted} ({DECISIONS_A_PATIENT[counted]} decisions a patient)"
     return Table(file_name(f"regions {counted}"), title, columns, rows, REGION_NOTE)
 
 
@@ -132,26 +136,40 @@ def by_class(summary: AspectsSummary, by: str) -> Table:
     columns = (
         *(GROUP, Column("stratum", by.capitalize()), Column("patients", "Patients"), *_JUDGES),
         *(Column("accuracy", "Accuracy"), Column("balanced_accuracy", "Balanced accuracy"), AUC),
+        *(Column("both_accuracy", "Both: accuracy"), Column("both_balanced_accuracy", "Both: balanced accuracy")),
+        *(Column("both_roc_auc", "Both: ROC AUC"), Column("above_cut", f"> {CLINICAL_CUT}: balanced accuracy")),
         *(Column("icc_absolute", "ICC(A,1)"), Column("difference", "Mean difference", 2)),
     )
     rows = tuple(
         (
             *(one.group, one.label, one.patients, one.judge, one.reference),
             *(one.decisions.accuracy, one.decisions.balanced_accuracy, one.auc),
+            *(one.both.accuracy, one.both.balanced_accuracy, one.both_auc),
+            None if one.above_cut is None else one.above_cut.balanced_accuracy,
             *(one.icc_absolute, None if one.difference is None else one.difference.mean),
         )
         for one in summary.strata
         if one.by == by
     )
-    note = "Regions of the affected hemisphere, and scores of its side."
+    note = (
+        "Patients with a stroke: regions of the affected hemisphere, of both hemispheres where it says so, and scores "
+        "of the side of the stroke."
+    )
     return Table(file_name(f"by {by}"), f"By {by}", columns, rows, note)
 
 
 def region_overlap(summary: AspectsSummary) -> Table:
     """Return the Dice of the regions as drawn."""
-    columns = (GROUP, Column("area", "Region"), Column("scans", "Scans"), Column("dice", "Dice"))
-    rows = tuple((one.group, one.area, one.dice.count, one.dice) for one in summary.overlap)
+    columns: tuple[Column, ...] = (GROUP, Column("area", "Region"), Column("scans", "Scans"), Column("dice", "Dice"))
     note = "Mean ± SD over scans (95 % interval from drawing patients); both sides of a scan are one value."
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (one.group, one.area, one.dice.count, one.dice) for one in summary.overlap
+    )
+    if any(one.network is not None for one in summary.overlap):
+        columns += (Column("network", "Network"), Column("atlas", "Atlas"), Column("gain", "Network less atlas"))
+        drawn = ((one.network, one.atlas, one.gain) for one in summary.overlap)
+        rows = tuple((*row, *more) for row, more in zip(rows, drawn, strict=True))
+        note += " Dice is that of the regions that were scored: in each scan the network's or the atlas's."
     return Table("region_dice", "Overlap of the drawn regions with the true ones", columns, rows, note)
 
 
@@ -199,16 +217,57 @@ def overview(summary: AspectsSummary) -> Table:
         *(Column("without_score", "Scans without a score"), Column("side_right", "Side of the stroke scored")),
         *(Column("untouched", "No stroke: score 10"), Column("points_lost", "No stroke: points lost", 2)),
         Column("seconds", "Seconds a scan", 1),
+        *(Column("drawn_by_network", "Regions drawn by the network"), Column("regions_disagree", "Atlas disagrees")),
     )
     rows = tuple(
         (
             *(one.group, one.scans, one.patients, one.strokes, one.regions_not_judged, one.regions),
             *(one.without_score, one.side_right, one.untouched, one.points_lost, one.seconds),
+            *(one.drawn_by_network, one.regions_disagree),
         )
         for one in summary.overview
     )
     note = "The side counts in strokes with a region affected by core. Two sides a scan have twenty regions."
     return Table("overview", "Scans, and what could not be said", columns, rows, note)
+
+
+def worst(results: Sequence[AspectsResult]) -> Table:
+    """Return the scans of each group in which most of the twenty regions were called wrongly, the worst first."""
+    columns = (
+        *(GROUP, Column("id", "Scan"), Column("side", "Stroke"), Column("wrong", "Wrong regions")),
+        *(Column("missed", "Missed"), Column("wrongly_called", "Wrongly called"), Column("not_judged", "Not judged")),
+        *(Column("core_score", "Score by core"), Column("system_score", "Score"), Column("core_ml", "Core, ml", 1)),
+        *(Column("onset_h", "Time from onset, h", 1), Column("kvp", "kVp", 0), Column("dice", "Mean region Dice", 2)),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for group in grouped(results).values():
+        ranked = sorted(group, key=lambda case: -len(_wrong(case)))  # as they come where equally many are wrong
+        rows += [_worst_row(case) for case in ranked[:WORST] if _wrong(case)]
+    note = (
+        f"Up to {WORST} scans a cohort, most regions called wrongly first, by core. Regions are the patient's left (L) "
+        "and right (R)."
+    )
+    return Table("worst", "Where it fails: the scans with most wrong regions", columns, tuple(rows), note)
+
+
+def _worst_row(case: AspectsResult) -> tuple[Cell, ...]:
+    about, wrong = case.about, _wrong(case)
+    missed, called = (_named([one for one in wrong if one.core is kind]) for kind in (True, False))
+    dice = [one.dice for one in case.regions if one.dice is not None]
+    return (
+        *(about.group, about.id, about.side, len(wrong), missed, called, case.not_judged),
+        *(case.score_by(CORE), case.score_by(SYSTEM), about.core_ml, about.onset_h, about.kvp),
+        sum(dice) / len(dice) if dice else None,
+    )
+
+
+def _wrong(case: AspectsResult) -> list[RegionResult]:
+    """Return the regions that were judged, and otherwise than by core."""
+    return [one for one in case.regions if None not in (one.core, one.affected) and one.core != one.affected]
+
+
+def _named(regions: Sequence[RegionResult]) -> str | None:
+    return " ".join(f"{one.side[0].upper()}-{one.region}" for one in regions) or None
 
 
 def cases(results: Sequence[AspectsResult]) -> Table:
@@ -217,7 +276,8 @@ def cases(results: Sequence[AspectsResult]) -> Table:
     about = ("group", "id", "patient", "side", "kvp", "onset_h", "core_ml")
     scores = ("core_score", *(f"{_word(name)}_score" for name in readers), "system_score", "final_score", "final_side")
     region = ("region", "region_side", "core", *map(_word, readers), "affected", "probability", "dice")
-    columns = tuple(Column(name, name) for name in (*about, *scores, *region, "seconds"))
+    drawn = ("drawn_by", "regions_disagree")
+    columns = tuple(Column(name, name) for name in (*about, *scores, *region, "seconds", *drawn))
     rows = tuple(row for result in results for row in _case_rows(result, readers, about))
     return Table("cases", "Every region of every scan", columns, rows)
 
@@ -230,6 +290,7 @@ def _case_rows(result: AspectsResult, readers: Sequence[str], about: Sequence[st
         yield (
             *(*known, *scores, result.score, result.side),
             *(one.region, one.side, *calls, one.probability, one.dice, result.seconds),
+            *(result.drawn_by, int(result.regions_disagree)),
         )
 
 

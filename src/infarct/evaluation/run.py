@@ -17,6 +17,8 @@ from infarct.files import write_whole
 from infarct.phantom.workers import prepare_worker
 
 PICTURES: Final = "cases"
+ONLY_REPORT: Final = "."
+"""Folder of the report, under the output, of an evaluation that has one."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,10 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Evaluated(Generic[R]):
-    """The result of a scan, and its picture as PNG."""
+    """The result of a scan, and its pictures as PNG by the folder, under the output, of the report that shows them."""
 
     result: R
-    picture: bytes
+    pictures: Mapping[str, bytes]
 
 
 Work: TypeAlias = Callable[[Task], Evaluated[R]]
@@ -82,14 +84,12 @@ def evaluate_all(
     what is done stays.
     """
     waiting = [task for task in tasks if not record.holds(task.group, task.id, fingerprint=task.fingerprint)]
-    pictures = folder / PICTURES
     done = len(tasks) - len(waiting)
     try:
-        pictures.mkdir(exist_ok=True)
         on_done(done)
         for task, found in _outcomes(waiting, begin, jobs):
             if isinstance(found, Evaluated):
-                write_whole(pictures / task.picture, found.picture)
+                _write_pictures(found.pictures, task, folder)
             record.add(found.result if isinstance(found, Evaluated) else found)
             done += 1
             on_done(done)
@@ -98,6 +98,13 @@ def evaluate_all(
     except OSError as error:
         raise BadRequest(f"the results could not be written ({error.strerror})") from error
     return [record.outcome(task.group, task.id) for task in tasks]
+
+
+def _write_pictures(pictures: Mapping[str, bytes], task: Task, folder: Path) -> None:
+    for report, picture in pictures.items():
+        place = folder / report / PICTURES
+        place.mkdir(parents=True, exist_ok=True)
+        write_whole(place / task.picture, picture)
 
 
 def _outcomes(tasks: Sequence[Task], begin: Begin[R], jobs: int) -> Iterator[tuple[Task, Evaluated[R] | Failure]]:

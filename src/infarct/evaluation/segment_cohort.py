@@ -13,7 +13,7 @@ from infarct.cohorts import Case, LabelledScan
 from infarct.errors import StepFailed
 from infarct.evaluation.gallery import case_picture
 from infarct.evaluation.named_cohorts import Named, open_named, tasks_of
-from infarct.evaluation.run import Evaluated, Evaluation, Task, Work
+from infarct.evaluation.run import ONLY_REPORT, Evaluated, Evaluation, Task, Work
 from infarct.evaluation.segment import CaseAbout, CaseResult, Prediction, Truth, evaluate_case
 from infarct.evaluation.segment_form import SEGMENT_FORM
 from infarct.evaluation.segment_report import write_segment_report
@@ -103,7 +103,7 @@ def segment_work(cohorts: Sequence[Named], segmenter: Segmenter, *, slice_mm: fl
         found = evaluate_labelled(case, labelled, lambda scan: predict_scan(scan, segmenter), group=task.group)
         # The task's: taken before the files were read, so that a change meanwhile is seen the next time.
         about = replace(found.result.about, fingerprint=task.fingerprint)
-        return Evaluated(replace(found.result, about=about), found.picture)
+        return Evaluated(replace(found.result, about=about), found.pictures)
 
     return work
 
@@ -143,4 +143,4 @@ def evaluate_labelled(case: Case, labelled: LabelledScan, predict: PredictCase, 
         detectability=math.nan if labelled.detectability is None else labelled.detectability,
     )
     result = evaluate_case(prediction, truth, labelled.scan.geometry, about)
-    return Evaluated(result, case_picture(labelled.scan, prediction, truth))
+    return Evaluated(result, {ONLY_REPORT: case_picture(labelled.scan, prediction, truth)})

@@ -10,6 +10,8 @@ Where the text of 2022 is silent:
 - Each convolution is followed by normalisation over the batch and ReLU, as in the VB-Nets of the same group (V-Net has
   PReLU and none). Batches of one or two may do better with ``normalisation`` "instance".
 - A block has a quarter of the channels inside, as in ResNet, and adds its own input, not the level's.
+- With ``prior`` the last channels of the input are log-odds of the classes from 1 on, and are added to the answer
+  (ours): the network begins with what is known and learns what to change.
 - Sizes that are no multiple of the stride are padded by zeros at the far ends on the way down, and cut on the way up.
 """
 
@@ -38,7 +40,8 @@ class VbNetConfig:
     """Size and parts of a `VbNet`; the published one segments 20 regions and what is none.
 
     ``base`` channels at full resolution, twice as many at each deeper level; ``blocks`` bottleneck blocks at each level
-    and ``strides`` (z, y, x) between them, so one fewer. A block has a ``reduction``-th of its channels inside.
+    and ``strides`` (z, y, x) between them, so one fewer. A block has a ``reduction``-th of its channels inside. The
+    last ``prior`` channels of the input are log-odds of as many outputs, from the second on.
 
     Raises `ValueError` for numbers that make no network, or too large a one.
     """
@@ -50,6 +53,7 @@ class VbNetConfig:
     blocks: tuple[int, ...] = (1, 2, 3, 3, 3)
     reduction: int = 4
     normalisation: Normalisation = "batch"
+    prior: int = 0
 
     def __post_init__(self) -> None:
         if min(self.in_channels, self.out_channels, self.base, self.reduction) < 1:
@@ -62,6 +66,8 @@ class VbNetConfig:
             raise ValueError(f"a stride is three numbers (z, y, x) from 1 to {MAX_STRIDE}")
         if max(self.in_channels, self.out_channels, self.base << len(self.strides)) > MAX_CHANNELS:
             raise ValueError(f"no level may have more than {MAX_CHANNELS} channels")
+        if not 0 <= self.prior <= min(self.in_channels, self.out_channels - 1):
+            raise ValueError("the prior takes as many channels as there are, and fewer than there are outputs")
         if self.normalisation not in get_args(Normalisation):
             raise ValueError(f"normalisation is one of {', '.join(get_args(Normalisation))}")
 
@@ -158,7 +164,13 @@ class VbNet(nn.Module):
         for up, level in zip(self.up, self.decoder, strict=True):
             features = level(up(features, skipped.pop()))
         logits: Tensor = self.head(features)
-        return logits
+        return self._with_prior(logits, channels) if self.config.prior else logits
+
+    def _with_prior(self, logits: Tensor, channels: Tensor) -> Tensor:
+        """Return the logits with the log-odds of the input added to those of the classes that they are of."""
+        last = 1 + self.config.prior
+        known = logits[:, 1:last] + channels[:, -self.config.prior :]
+        return torch.cat((logits[:, :1], known, logits[:, last:]), dim=1)
 
 
 def _level(channels: int, blocks: int, config: VbNetConfig) -> nn.Sequential:

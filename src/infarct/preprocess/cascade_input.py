@@ -1,10 +1,11 @@
 """What the cascade of VB-Nets sees: the head on an upright grid, and where each voxel lies in the atlas.
 
 Source: Cao et al. 2022 (DOI 10.1002/hbm.25845), section 2.3: a coarse network on the downsampled head finds the place,
-a fine one draws twenty regions there. The coordinates are ours. Without them, and with an output for each side, a
-network tends to give up and call everything background.
+a fine one draws twenty regions there. The coordinates and the atlas's regions (`region_prior`) are ours. Without
+coordinates, and with an output for each side, a network tends to give up and call everything background.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from infarct.anatomy import REGIONS
+from infarct.preprocess.region_prior import PRIOR_CHANNELS, region_prior
 from infarct.types import BoolArray, Float32Array, Float64Array, LabelArray
 from infarct.volume import Geometry
 
@@ -28,16 +30,18 @@ class CascadeSetting:
     """How the cascade is used; saved with the weights.
 
     The coarse network sees the head shrunk by ``factor_zyx``, in tiles of ``coarse_tile_zyx`` voxels; the fine one sees
-    tiles of ``fine_tile_zyx`` of the grid itself, ``reach_mm`` around the box that the coarse one found.
-    ``coordinates``: they are channels beside the image. ``sided``: an output for each of twenty regions, as published;
-    otherwise ten, and the side comes from the midsagittal plane. Probabilities are smoothed by a Gaussian with an SD of
-    ``smoothing_mm``.
+    a tile of ``fine_tile_zyx`` of the grid itself around the middle of what the coarse one found; where that is larger,
+    several on it and ``reach_mm`` around.
+    ``coordinates``: they are channels beside the image. ``prior``: so are the atlas's picture and the log-odds of its
+    regions, which come last. ``sided``: an output for each of twenty regions, as published; otherwise ten, and the side
+    comes from the midsagittal plane. Probabilities are smoothed by a Gaussian with an SD of ``smoothing_mm``.
     """
 
     factor_zyx: Zyx
     coarse_tile_zyx: Zyx
     fine_tile_zyx: Zyx
     coordinates: bool = True
+    prior: bool = True
     sided: bool = False
     reach_mm: float = 8.0
     smoothing_mm: float = 1.5
@@ -47,11 +51,13 @@ class CascadeSetting:
             raise ValueError("factors and tiles are 1 voxel or more")
         if min(self.reach_mm, self.smoothing_mm) < 0:
             raise ValueError("reach and smoothing are 0 mm or more")
+        if self.sided and self.prior:
+            raise ValueError("the atlas's regions have no sides as channels")
 
     @property
     def in_channels(self) -> int:
         """Channels of either network."""
-        return 1 + GRID_PARTS * self.coordinates
+        return 1 + GRID_PARTS * self.coordinates + PRIOR_CHANNELS * self.prior
 
     @property
     def classes(self) -> int:
@@ -77,6 +83,14 @@ class CascadeInput:
     inside: BoolArray
     to_atlas: Float64Array | None
     spacing_mm_zyx: tuple[float, float, float]
+
+    def cut(self, box: tuple[slice, slice, slice]) -> "CascadeInput":
+        """Return what lies in a box of the grid."""
+        to_atlas = self.to_atlas
+        if to_atlas is not None:
+            corner = [part.start for part in box]
+            to_atlas = np.column_stack([to_atlas[:, :3], to_atlas @ [*corner, 1]])
+        return CascadeInput(self.image[box], self.inside[box], to_atlas, self.spacing_mm_zyx)
 
 
 @dataclass(frozen=True)
@@ -145,15 +159,27 @@ def atlas_map(grid: Geometry, scan_to_atlas: Float64Array) -> Float64Array:
     return np.asarray(matrix, dtype=np.float64)
 
 
-def coordinates(to_atlas: Float64Array | None, shape_zyx: Zyx, *, sided: bool) -> Float32Array:
-    """Return the coordinate channels (float32, (3, z, y, x)): x, y, z in the atlas in units of 100 mm.
+def coordinates(to_atlas: Float64Array | None, shape_zyx: Zyx) -> Float32Array:
+    """Return where each voxel lies in the atlas (float32, (3, z, y, x)): x, y, z in units of 100 mm.
 
-    x has no sign unless ``sided``, so that both sides look alike. All are 0 where the map is not known.
+    All are 0 where the map is not known.
     """
     if to_atlas is None:
         return np.zeros((GRID_PARTS, *shape_zyx), dtype=np.float32)
-    parts = places(to_atlas / COORDINATE_MM, shape_zyx)
-    return parts if sided else np.concatenate([np.abs(parts[:1]), parts[1:]])
+    return places(to_atlas / COORDINATE_MM, shape_zyx)
+
+
+def place_channels(parts: Float32Array, setting: CascadeSetting) -> list[Float32Array]:
+    """Return the channels (float32, (c, z, y, x)) that the networks take of `coordinates`; none where they take none.
+
+    x has no sign unless classes have sides, so that both sides look alike.
+    """
+    taken = []
+    if setting.coordinates:
+        taken.append(parts if setting.sided else np.concatenate([np.abs(parts[:1]), parts[1:]]))
+    if setting.prior:
+        taken.append(region_prior(parts * np.float32(COORDINATE_MM)))
+    return taken
 
 
 def places(matrix: Float64Array, shape_zyx: Zyx) -> Float32Array:
@@ -164,12 +190,21 @@ def places(matrix: Float64Array, shape_zyx: Zyx) -> Float32Array:
 
 
 def channels_of(given: CascadeInput, setting: CascadeSetting) -> Float32Array:
-    """Return the channels of a network (float32, (c, z, y, x)): the image, and coordinates where it takes them."""
-    image = np.asarray(given.image, dtype=np.float32)[None]
-    if not setting.coordinates:
-        return image
+    """Return the channels of a network (float32, (c, z, y, x)): the image, and of where it lies what they take."""
     z, y, x = given.image.shape
-    return np.concatenate([image, coordinates(given.to_atlas, (z, y, x), sided=setting.sided)])
+    image = np.asarray(given.image, dtype=np.float32)[None]
+    return np.concatenate([image, *place_channels(coordinates(given.to_atlas, (z, y, x)), setting)])
+
+
+def box_start(middle: Float64Array, shape: Sequence[int], size_zyx: Zyx) -> Zyx:
+    """Return where a patch of ``size_zyx`` around a voxel begins. It does not leave the volume of ``shape``, unless
+    that is smaller: then the volume stands in the middle of the patch.
+    """
+    z, y, x = (
+        min(max(round(float(place) - (size - 1) / 2), 0), length - size) if length >= size else -((size - length) // 2)
+        for place, size, length in zip(middle, size_zyx, shape, strict=True)
+    )
+    return z, y, x
 
 
 def class_of_label(*, sided: bool) -> LabelArray:

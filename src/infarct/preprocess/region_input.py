@@ -160,6 +160,12 @@ def oriented(array: npt.NDArray[np.generic], side: Side) -> npt.NDArray[np.gener
     return array if side == "left" else array[:, :, ::-1]
 
 
+def own_half(prepared: RegionInput, region: Region, side: Side, setting: RegionSetting) -> BoolArray:
+    """Return which columns of a side's patch lie on that side of the midsagittal plane, bool (x,), as it is cut."""
+    first = _patch_start(prepared, region, side, setting, (0, 0, 0))[2]
+    return np.asarray(np.arange(first, first + setting.patch_zyx[2]) >= prepared.image.shape[2] // 2)
+
+
 def _patch_start(prepared: RegionInput, region: Region, side: Side, setting: RegionSetting, shift: Zyx) -> Zyx:
     """Return the index at which the patch of a side begins in the array as `oriented` gives it."""
     z, y, x = prepared.centroids_zyx[region_label(region, side)]

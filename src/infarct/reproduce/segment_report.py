@@ -3,21 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from infarct.evaluation.ablation import NamedRun, ablation_table, difference, order_sentence, overlap_table, steps
 from infarct.evaluation.crossval import fold_table
-from infarct.evaluation.figures import COLOURS, GREY, png
+from infarct.evaluation.drawing import panels, points
+from infarct.evaluation.figures import COLOURS, png
 from infarct.evaluation.summary import Spread
 from infarct.evaluation.tables import Table, as_csv, as_markdown, number
 from infarct.files import write_whole
 from infarct.findings import INTENDED_USE
-from infarct.measure.bootstrap import Interval
 from infarct.reproduce.segment_rows import FULL_MODEL, Study
 from infarct.reproduce.segment_run import RowResult
 from infarct.training.processor import processor_name
@@ -78,9 +75,9 @@ def ablation_figure(table: Table) -> Figure:
     """Return the Dice of each row with its interval, and the paper's."""
     names = [str(name) for name in _column(table, "run")]
     means = [cell.mean for cell in _column(table, "dice") if isinstance(cell, Spread)]
-    figure, axes = _panel(height=0.36 * len(names) + 1.8)
+    figure, (axes,) = panels(height=0.36 * len(names) + 1.8)
     places = list(range(len(names)))[::-1]
-    _points(axes, means, places, horizontal=True)
+    points(axes, means, places, horizontal=True)
     published = [
         (cell, place)
         for cell, place in zip(_column(table, "published_dice"), places, strict=True)
@@ -90,7 +87,7 @@ def ablation_figure(table: Table) -> Figure:
         x, y = zip(*published, strict=True)
         axes.scatter(x, y, marker="D", facecolors="none", edgecolors=COLOURS[1], label="paper", zorder=3)
     axes.set_yticks(places, names)
-    axes.set(xlabel="Dice", title="Ablation: mean, 95 % interval from drawing patients")
+    axes.set(xlabel="Dice", title="Ablation: mean, 95 % interval")
     axes.legend(fontsize=8, loc="best")
     return figure
 
@@ -99,36 +96,13 @@ def overlap_figure(table: Table) -> Figure:
     """Return the Dice against the time that it takes, for each overlap."""
     seconds = [cell.mean.estimate for cell in _column(table, "seconds") if isinstance(cell, Spread)]
     means = [cell.mean for cell in _column(table, "dice") if isinstance(cell, Spread)]
-    figure, axes = _panel(height=4.2)
-    _points(axes, means, seconds, horizontal=False)
+    figure, (axes,) = panels(height=4.2)
+    points(axes, means, seconds, horizontal=False)
     for name, time_s, mean in zip(_column(table, "overlap_pct"), seconds, means, strict=True):
         axes.annotate(f"{name} %", (time_s, mean.estimate), textcoords="offset points", xytext=(8, 4), fontsize=9)
     axes.set(xlabel="Seconds a scan", ylabel="Dice", xlim=(0, 1.15 * max(seconds)))
     axes.set_title("Overlap of tiles: mean, 95 % interval")
     return figure
-
-
-def _points(axes: Axes, means: Sequence[Interval], places: Sequence[float], *, horizontal: bool) -> None:
-    """Draw means with their intervals; without an interval (few patients) the mean alone."""
-    values = np.array([mean.estimate for mean in means])
-    reach = np.nan_to_num([[m.estimate - m.low for m in means], [m.high - m.estimate for m in means]]).clip(min=0)
-    style: dict[str, Any] = {"fmt": "o", "color": COLOURS[0], "capsize": 3, "label": "here"}
-    if horizontal:
-        axes.errorbar(values, places, xerr=reach, **style)
-    else:
-        axes.errorbar(places, values, yerr=reach, **style)
-
-
-def _panel(*, height: float) -> tuple[Figure, Axes]:
-    """Return a figure of one panel, with room below for what it may be used for."""
-    figure = Figure(figsize=(7.2, height), facecolor="white")
-    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0, 0.06, 1, 0.94)))
-    figure.text(0.008, 0.012, INTENDED_USE, fontsize=8, color=GREY)
-    axes = figure.subplots()
-    axes.grid(color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def _column(table: Table, name: str) -> list[object]:

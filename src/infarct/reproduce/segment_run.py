@@ -4,9 +4,6 @@ What is done is found again: each row lies in a folder named by a digest of all 
 written scan by scan, and a training goes on from its last checkpoint. Patients are rendered once for all rows.
 """
 
-import hashlib
-import json
-import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,13 +17,14 @@ import numpy as np
 from infarct import __version__
 from infarct.cohorts.folds import folds
 from infarct.cohorts.phantom import phantom_cases
-from infarct.errors import BadRequest
 from infarct.evaluation.crossval import Fold
 from infarct.evaluation.record import Record
 from infarct.evaluation.segment import CaseAbout, CaseResult, Prediction, Truth, evaluate_case
 from infarct.evaluation.segment_form import SEGMENT_FORM
 from infarct.preprocess.segment_input import InputSetting
+from infarct.reproduce.place import MODELS, ROWS, TRAINING, claim_folder, named_by
 from infarct.reproduce.segment_rows import FULL_MODEL, OVERLAPS_PCT, Row, Study
+from infarct.reproduce.side_by_side import Tell, side_by_side
 from infarct.runtime import Engine, make_engine, predict_tiled
 from infarct.systems.segment import SegmentConfig, masks
 from infarct.training.cases import ACUTE, OLD, PhantomPlan, Prepared, prepare_in_settings, write_index
@@ -35,16 +33,10 @@ from infarct.training.fit import Machine, fit
 from infarct.training.store import CaseIndex, StoredCase, load_cases, read_index
 from infarct.volume import Geometry
 
-CLAIM: Final = "reproduction.json"
 PREPARED: Final = "prepared"
-ROWS: Final = "rows"
-MODELS: Final = "models"
-TRAINING: Final = "training"
 GROUP: Final = "acute phantoms"
 LAYOUT: Final = 1
 """Raised when stored results change in meaning."""
-Tell = Callable[[str], None]
-"""Takes a line on where the work is."""
 PreparedStudy = Mapping[InputSetting, CaseIndex]
 """The prepared patients for each input that a row wants."""
 
@@ -77,9 +69,9 @@ def prepare_study(
     ``on_done`` is told how many of how many are there. Raises `BadRequest` where the folder holds something else or
     another study.
     """
-    claim_folder(study, folder)
+    claim_folder(folder, claim_of(study))
     settings = dict.fromkeys(row.setting for row in study.rows)
-    places = {folder / PREPARED / f"{_slug(one.name)}-{_digest(asdict(one))}": one for one in settings}
+    places = {folder / PREPARED / named_by(one.name, asdict(one)): one for one in settings}
     prepare_in_settings(study.patients, places, jobs=jobs, on_done=on_done)
     return {setting: read_index(place) for place, setting in places.items()}
 
@@ -91,12 +83,19 @@ def run_study(
     *,
     tell: Tell = lambda _: None,
     machine: Machine | None = None,
+    jobs: int = 1,
 ) -> tuple[RowResult, ...]:
-    """Train and test all rows in ``folder``, going on where an earlier run stopped, and return their results."""
+    """Train and test all rows in ``folder``, going on where an earlier run stopped, and return their results.
+
+    With several ``jobs`` rows are trained side by side first, and then tested one after another, since that is timed.
+    """
     splits = splits_of(study.patients, study.folds)
+    if jobs > 1:
+        for split in splits:  # one after another, as each says in the folders of cases who is held out
+            train_rows(study, split, prepared, folder, jobs=jobs, tell=tell, machine=machine)
     found = []
     for place, row in enumerate(study.rows):
-        overlaps_pct = OVERLAPS_PCT if row.name == FULL_MODEL else OVERLAPS_PCT[:1]
+        overlaps_pct = overlaps_of(row)
         parts = []
         for split in splits:
             part = f", fold {split.number + 1} of {len(splits)}" if len(splits) > 1 else ""
@@ -110,18 +109,9 @@ def run_study(
     return tuple(found)
 
 
-def claim_folder(study: Study, folder: Path) -> None:
-    """Say in ``folder`` what lies there. Raises `BadRequest` where something else lies there already."""
-    path = folder / CLAIM
-    text = json.dumps({"paper": "segment", "size": study.name, "folds": study.folds}) + "\n"
-    if path.exists():
-        if path.read_text(encoding="utf-8") != text:
-            raise BadRequest("the output folder holds a reproduction of another size; give a new folder")
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadRequest("the output folder exists and is not empty; give a new one, or one to go on in")
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+def claim_of(study: Study) -> dict[str, Any]:
+    """Return what the folder of a study says of itself."""
+    return {"paper": "segment", "size": study.name, "folds": study.folds}
 
 
 def splits_of(patients: PhantomPlan, count: int | None) -> tuple[Split, ...]:
@@ -149,15 +139,8 @@ def run_split(
     What is done already is read.
     """
     held_out = [case for case in index.cases if case.id in split.held_out]
-    settings = settings_of(row, split, index)
-    place = folder / ROWS / f"{_slug(row.name)}-{_digest(settings)}" / f"fold-{split.number}"
-    records = {}
-    for pct in overlaps_pct:
-        results = place / f"overlap-{pct}"
-        results.mkdir(parents=True, exist_ok=True)
-        records[pct] = Record(results, {**settings, "overlap_pct": pct}, SEGMENT_FORM)
-    wanted = {(GROUP, case.id) for case in held_out}
-    if all(wanted <= record.done for record in records.values()):
+    place, records = _records(row, split, index, folder, overlaps_pct)
+    if _are_whole(records, held_out):
         tell("done before")
     else:
         tell("training")
@@ -165,6 +148,56 @@ def run_split(
         tell("testing")
         _test(row, checkpoint, held_out, index, records, cache=folder / MODELS)
     return {pct: _results(record, held_out) for pct, record in records.items()}
+
+
+def train_rows(
+    study: Study,
+    split: Split,
+    prepared: PreparedStudy,
+    folder: Path,
+    *,
+    jobs: int,
+    tell: Tell = lambda _: None,
+    machine: Machine | None = None,
+) -> None:
+    """Train all rows of a split that are not tested yet, with ``jobs`` processes."""
+    waiting = {}
+    for row in study.rows:
+        index = prepared[row.setting]
+        held_out = [case for case in index.cases if case.id in split.held_out]
+        place, records = _records(row, split, index, folder, overlaps_of(row))
+        if not _are_whole(records, held_out):
+            waiting[f"training {row.name}"] = (row, held_out, index, place / TRAINING)
+    quiet = replace(machine or Machine(), quiet=True)  # the lines of several trainings would stand over one another
+    side_by_side(partial(_train_item, machine=quiet), waiting, jobs=jobs, tell=tell)
+
+
+def _train_item(item: tuple[Row, list[Prepared], CaseIndex, Path], *, machine: Machine) -> None:
+    _train(*item, machine)
+
+
+def overlaps_of(row: Row) -> tuple[int, ...]:
+    """Return the overlaps of tiles, in percent, that a row is tested with."""
+    return OVERLAPS_PCT if row.name == FULL_MODEL else OVERLAPS_PCT[:1]
+
+
+def _records(
+    row: Row, split: Split, index: CaseIndex, folder: Path, overlaps_pct: Sequence[int]
+) -> tuple[Path, dict[int, Record[CaseResult]]]:
+    """Return the folder of a row and a split, and the results that are there, for each overlap."""
+    settings = settings_of(row, split, index)
+    place = folder / ROWS / named_by(row.name, settings) / f"fold-{split.number}"
+    records = {}
+    for pct in overlaps_pct:
+        results = place / f"overlap-{pct}"
+        results.mkdir(parents=True, exist_ok=True)
+        records[pct] = Record(results, {**settings, "overlap_pct": pct}, SEGMENT_FORM)
+    return place, records
+
+
+def _are_whole(records: Mapping[int, Record[CaseResult]], held_out: Iterable[Prepared]) -> bool:
+    wanted = {(GROUP, case.id) for case in held_out}
+    return all(wanted <= record.done for record in records.values())
 
 
 def settings_of(row: Row, split: Split, index: CaseIndex) -> dict[str, Any]:
@@ -260,11 +293,3 @@ def _results(record: Record[CaseResult], held_out: Iterable[Prepared]) -> tuple[
 
 def _say(tell: Tell, where: str, what: str) -> None:
     tell(f"{where}: {what}")
-
-
-def _slug(name: str) -> str:
-    return "-".join(re.findall(r"[a-z]+", name.lower()))
-
-
-def _digest(data: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]

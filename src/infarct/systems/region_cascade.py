@@ -13,7 +13,7 @@ from scipy import ndimage, special
 
 from infarct.anatomy import REGIONS
 from infarct.errors import StepFailed
-from infarct.preprocess.cascade_input import CascadeInput, CascadeSetting, Shrinking, channels_of, shrunk
+from infarct.preprocess.cascade_input import CascadeInput, CascadeSetting, Shrinking, box_start, channels_of, shrunk
 from infarct.runtime import Engine, predict_tiled
 from infarct.types import BoolArray, Float32Array, LabelArray
 
@@ -39,8 +39,8 @@ class Cascade:
 class FoundRegions:
     """What the cascade says of a head, on the input's grid.
 
-    ``probabilities`` (float32, (classes, z, y, x)) of background and regions, smoothed; all 0 outside ``box`` and the
-    skull. ``brain`` (bool, (z, y, x)) is the brain as the coarse network sees it.
+    ``probabilities`` (float32, (classes, z, y, x)) of background and regions, smoothed; all 0 outside ``box``, where
+    the fine network looked, and the skull. ``brain`` (bool, (z, y, x)) is the brain as the coarse network sees it.
     """
 
     probabilities: Float32Array
@@ -54,13 +54,14 @@ def find_regions(cascade: Cascade, given: CascadeInput) -> FoundRegions:
     small, how = shrunk(given, setting.factor_zyx)
     everywhere = np.ones(small.inside.shape, dtype=bool)
     rough = _predicted(cascade.coarse, small, everywhere, setting.coarse_tile_zyx, setting)
-    box = box_around((1 - rough[0] >= FOUND) & small.inside, how, given, setting.reach_mm)
-    wanted = np.zeros(given.inside.shape, dtype=bool)
-    wanted[box] = given.inside[box]
-    if not wanted.any():
-        raise StepFailed("the network finds no ASPECTS regions")
-    fine = _predicted(cascade.fine, given, wanted, setting.fine_tile_zyx, setting)
-    return FoundRegions(smoothed(fine[:-1], box, given, setting.smoothing_mm), box, _brain(rough[-1], how, given))
+    place = (1 - rough[0] >= FOUND) & small.inside
+    tight, wide = (box_around(place, how, given, reach_mm) for reach_mm in (0.0, setting.reach_mm))
+    box = tile_around(tight, wide, given.image.shape, setting.fine_tile_zyx)
+    part = given.cut(box)
+    fine = _predicted(cascade.fine, part, part.inside, setting.fine_tile_zyx, setting)
+    probabilities = np.zeros((len(fine) - 1, *given.image.shape), dtype=np.float32)
+    probabilities[:, *box] = fine[:-1]
+    return FoundRegions(smoothed(probabilities, box, given, setting.smoothing_mm), box, _brain(rough[-1], how, given))
 
 
 def box_around(region: BoolArray, how: Shrinking, given: CascadeInput, reach_mm: float) -> Box:
@@ -81,6 +82,21 @@ def box_around(region: BoolArray, how: Shrinking, given: CascadeInput, reach_mm:
         first, end = part.start * factor - low - reach, part.stop * factor - low + reach
         sides.append(slice(min(max(first, 0), length), min(max(end, 0), length)))
     return sides[0], sides[1], sides[2]
+
+
+def tile_around(tight: Box, wide: Box, shape: tuple[int, ...], size_zyx: tuple[int, int, int]) -> Box:
+    """Return the one tile around the middle of a box, as training cuts it; ``wide`` where ``tight`` is longer.
+
+    A network answers best for what stands in its tile as it did in training: tiles that cover a box from end to end,
+    each showing another part of the head, lost a third of the Dice of one.
+    """
+    middle = np.array([(part.start + part.stop - 1) / 2 for part in tight])
+    starts = box_start(middle, shape, size_zyx)
+    z, y, x = (
+        slice(max(start, 0), min(start + size, length)) if part.stop - part.start <= size else wider
+        for part, wider, start, size, length in zip(tight, wide, starts, size_zyx, shape, strict=True)
+    )
+    return z, y, x
 
 
 def exclusive(logits: Float32Array) -> Float32Array:

@@ -13,13 +13,14 @@ are equally plausible the network's are used: it looks at this head, the atlas o
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import numpy as np
 from scipy import ndimage
 
 from infarct.anatomy import opposite, region_label, region_of_label
 from infarct.errors import StepFailed
+from infarct.findings import RegionMethod
 from infarct.measure.overlap import count
 from infarct.preprocess.head import Head
 from infarct.preprocess.region_input import LABELS
@@ -27,7 +28,6 @@ from infarct.systems.regions_vbnet import DrawnRegions, RegionDrawer, draw_regio
 from infarct.types import BoolArray, Flag, Float64Array, LabelArray
 from infarct.volume import Scan
 
-RegionMethod: TypeAlias = Literal["vbnet", "atlas"]
 VOLUME_RATIO: Final = 2.0
 SIDE_RATIO: Final = 1.5
 WHOLE_SHARE: Final = 0.9

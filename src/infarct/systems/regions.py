@@ -153,7 +153,7 @@ def overridden(aspects: Aspects, overrides: Sequence[Override]) -> Aspects:
         symptomatic_side=given,
         side_rule="min" if aspects.side_rule == "min" else "evidence",
         overrides=(*aspects.overrides, *overrides),
-    )
+    ).model_copy(update={"regions_method": aspects.regions_method})
 
 
 def dense_tissue(head: Head, config: RegionConfig) -> BoolArray:

@@ -29,6 +29,15 @@ METHOD: Final = "vbnet"
 SYSTEM: Final = "regions"
 
 
+@dataclass(frozen=True)
+class DrawerConfig:
+    """What the weights say of their own use; saved with every result."""
+
+    input: RegionSetting
+    cascade: CascadeSetting
+    calibrated_on: str
+
+
 @dataclass(frozen=True, eq=False)
 class RegionDrawer:
     """Weights on engines, ready to draw regions; ``grid`` is that of the fine network."""
@@ -36,6 +45,16 @@ class RegionDrawer:
     weights: WeightSet
     cascade: Cascade
     grid: RegionSetting
+
+    @property
+    def config(self) -> DrawerConfig:
+        """All that decides what is drawn, beside the weights."""
+        return DrawerConfig(self.grid, self.cascade.setting, str(self.weights.settings.get("trained_on", "unknown")))
+
+    @property
+    def engine(self) -> Engine:
+        """One of the engines, which are all alike."""
+        return self.cascade.fine
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,6 @@
 """The last part of a training of DA-Net: its best checkpoint, calibrated on the validation cases, as a weight set."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,14 +8,20 @@ import numpy as np
 import torch
 
 from infarct.anatomy import Region
-from infarct.measure.agreement import balanced_accuracy, roc_auc
-from infarct.measure.overlap import count
 from infarct.preprocess.region_input import RegionSetting
 from infarct.runtime import Engine, make_engine
 from infarct.runtime.engine import DeviceChoice
 from infarct.training.aspects_module import NETWORK
 from infarct.training.aspects_recipe import AspectsRecipe, aspects_recipe_of
-from infarct.training.aspects_scores import Judged, best_cut, fit_scale, joined, probability
+from infarct.training.aspects_scores import (
+    Judged,
+    Measured,
+    RegionPoint,
+    group_settings,
+    joined,
+    metrics_of,
+    operating_points,
+)
 from infarct.training.calibrate import UNCALIBRATED
 from infarct.training.cases import kind_of
 from infarct.training.export import card_of, load_checkpoint, tensors_of
@@ -27,21 +32,6 @@ from infarct.training.region_store import StoredRegions, load_region_cases, read
 from infarct.weights import WeightSet
 
 SYSTEM: Final = "aspects"
-
-
-@dataclass(frozen=True)
-class RegionPoint:
-    """The operating point of a group: probability is sigmoid(logit / ``temperature`` + ``bias``), and from
-    ``threshold`` on a region counts as affected.
-    """
-
-    temperature: float = 1.0
-    bias: float = 0.0
-    threshold: float = 0.5
-
-
-Measured = dict[str, dict[Region, Judged]]
-"""By group and region: what a network made of the validation cases."""
 
 
 def finish_aspects(output: Path, cases: Path, *, name: str, device: DeviceChoice = "auto") -> WeightSet:
@@ -60,15 +50,12 @@ def finish_aspects(output: Path, cases: Path, *, name: str, device: DeviceChoice
     if not validation:
         return weights
     recipe = aspects_recipe_of(load_checkpoint(checkpoint)[ABOUT]["recipe"])
-    threads = torch.get_num_threads()  # as many as training used
-    measured = {
-        group: judge(make_engine(weights.part(group), device=device, threads=threads), validation, regions, recipe)
-        for group, regions in recipe.groups.items()
-    }
-    points = {group: operating_point(joined(list(found.values()))) for group, found in measured.items()}
+    engines = group_engines(weights, recipe, device=device)
+    measured = judge_groups(engines, validation, recipe)
+    points = operating_points(measured)
     calibrated_on = f"{len(validation)} {kind_of(cases)}"
     return export_networks(
-        checkpoint, name=name, points=points, calibrated_on=calibrated_on, metrics=_metrics(measured, points)
+        checkpoint, name=name, points=points, calibrated_on=calibrated_on, metrics=metrics_of(measured, points)
     )
 
 
@@ -88,19 +75,34 @@ def export_networks(
     about = stored[ABOUT]
     recipe = aspects_recipe_of(about["recipe"])
     card = card_of(about, recipe)
-    groups = [
-        {"name": group, "regions": list(regions), **asdict(points[group] if points else RegionPoint())}
-        for group, regions in recipe.groups.items()
-    ]
     return WeightSet(
         system=SYSTEM,
         name=name,
         network=NETWORK,
         network_config=about["recipe"]["network_config"],
-        settings={"input": about["setting"], "groups": groups, "calibrated_on": calibrated_on},
+        settings={
+            "input": about["setting"],
+            "groups": group_settings(recipe.groups, points),
+            "calibrated_on": calibrated_on,
+        },
         tensors=tensors_of(stored["state_dict"]),
         card={**card, "metrics": {**card["metrics"], **(metrics or {})}},
     )
+
+
+def group_engines(
+    weights: WeightSet, recipe: AspectsRecipe, *, device: DeviceChoice = "auto", cache: Path | None = None
+) -> dict[str, Engine]:
+    """Return what runs the network of each group, with as many threads as torch has; ``cache`` as in `make_engine`."""
+    threads = torch.get_num_threads()  # as many as training used
+    return {
+        group: make_engine(weights.part(group), device=device, threads=threads, cache=cache) for group in recipe.groups
+    }
+
+
+def judge_groups(engines: Mapping[str, Engine], cases: Sequence[StoredRegions], recipe: AspectsRecipe) -> Measured:
+    """Return what the engines make of all regions of cases, group by group."""
+    return {group: judge(engines[group], cases, regions, recipe) for group, regions in recipe.groups.items()}
 
 
 def judge(
@@ -118,36 +120,3 @@ def judge(
 def _judged(engine: Engine, case: StoredRegions, region: Region, setting: RegionSetting) -> Judged:
     cams = engine.run(pair_of(case, region, setting)[None])
     return Judged(cams[0].mean(axis=(1, 2, 3), dtype=np.float64), affected_sides(case, region))
-
-
-def operating_point(judged: Judged) -> RegionPoint:
-    """Return temperature, bias and threshold for a group."""
-    temperature, bias = fit_scale(judged)
-    cut = np.array(best_cut(judged)[0]) if judged.has_both else np.array(-bias * temperature)
-    return RegionPoint(temperature, bias, float(probability(cut, temperature=temperature, bias=bias)))
-
-
-def _metrics(measured: Measured, points: Mapping[str, RegionPoint]) -> dict[str, Any]:
-    """Return what the model card tells of the calibrated weights, as JSON; None where no case tells."""
-    groups = [
-        {"group": group, **_row(joined(list(found.values())), points[group])} for group, found in measured.items()
-    ]
-    regions = [
-        {"region": region, **_row(judged, points[group])}
-        for group, found in measured.items()
-        for region, judged in found.items()
-    ]
-    return {"validation_after_calibration": groups, "validation_by_region": regions}
-
-
-def _row(judged: Judged, point: RegionPoint) -> dict[str, Any]:
-    found = probability(judged.logits, temperature=point.temperature, bias=point.bias) >= point.threshold
-    counts = count(found, judged.affected)
-    measured = {
-        "auc": roc_auc(judged.affected, judged.logits),
-        "balanced_accuracy": balanced_accuracy(counts),
-        "sensitivity": counts.sensitivity,
-        "specificity": counts.specificity,
-    }
-    told = {name: round(value, 4) if np.isfinite(value) else None for name, value in measured.items()}
-    return {"sides": len(found), "affected": int(judged.affected.sum()), **told}

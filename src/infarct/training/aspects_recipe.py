@@ -9,7 +9,16 @@ from infarct.errors import BadRequest
 from infarct.networks.da_net import SMALL, DaNetConfig
 from infarct.preprocess.region_input import EVERYDAY, PAPER, RegionSetting
 from infarct.training.cases import PhantomShare
-from infarct.training.recipe import Augmentation, Precision, Schedule, frozen
+from infarct.training.recipe import (
+    Augmentation,
+    Beginning,
+    Implants,
+    Precision,
+    Schedule,
+    beginning_of,
+    frozen,
+    implants_of,
+)
 from infarct.training.region_cases import RegionPlan
 
 Groups = Mapping[str, tuple[Region, ...]]
@@ -26,7 +35,9 @@ class AspectsRecipe:
     A step takes a batch of ``batch`` pairs for each group, ``infarct_share`` of them from cases with an affected
     region. ``class_weights`` off: all pairs weigh the same. ``attention_weight`` is that of the attention loss. Of the
     ``augmentation`` only the rotation in plane, scale, shift, contrast, offset and noise are for pairs; both sides vary
-    alike, but for the noise. All validation cases validate, whole. The other fields are as in `training.recipe.Recipe`.
+    alike, but for the noise. ``implants`` are put into pairs (see `training.pair_implants`), their depth in units of
+    half the window, and those of ``beginning`` into the first pairs of each group. All validation cases validate,
+    whole. The other fields are as in `training.recipe.Recipe`.
     """
 
     name: str
@@ -44,6 +55,8 @@ class AspectsRecipe:
     attention_weight: float = 1.0
     infarct_share: float = 0.5
     augmentation: Augmentation = field(default_factory=Augmentation)
+    implants: Implants = field(default_factory=Implants)
+    beginning: Beginning = field(default_factory=Beginning)
     average_decay: float | None = None
     precision: Precision = "fp32"
     seed: int = 0
@@ -56,6 +69,8 @@ class AspectsRecipe:
         named = [region for regions in self.groups.values() for region in regions]
         if len(set(named)) < len(named) or not set(named) <= set(REGIONS) or not all(self.groups.values()):
             raise BadRequest("each group of a recipe needs regions of its own")
+        if self.beginning.faintest:
+            raise BadRequest("regions are affected or not, however faint: a beginning of this system leaves none out")
         if not 0 <= self.infarct_share <= 1:
             raise BadRequest("the share of pairs from cases with an infarct goes from 0 to 1")
 
@@ -82,6 +97,8 @@ def aspects_recipe_of(data: Mapping[str, Any]) -> AspectsRecipe:
         parts = {
             "schedule": Schedule(**data["schedule"]),
             "augmentation": Augmentation(**data["augmentation"]),
+            "implants": implants_of(data["implants"]),
+            "beginning": beginning_of(data["beginning"]),
             "phantoms": RegionPlan(tuple(PhantomShare(**share) for share in plan["shares"]), setting),
             "network_config": {key: frozen(value) for key, value in data["network_config"].items()},
             "groups": {name: tuple(regions) for name, regions in data["groups"].items()},
@@ -118,6 +135,9 @@ EVERYDAY_REGIONS: Final = RegionPlan(
 )
 VARIED_PAIRS: Final = Augmentation(rotation_deg=6.0, scale=0.08, shift_mm=2.5, contrast=0.1, offset=0.07, noise_sd=0.06)
 """0.07 of a unit are 2 HU."""
+ANYWHERE: Final = Implants(share=0.5, volume_ml=(1.0, 60.0), depth=(0.1, 0.47))
+"""3 to 14 HU."""
+CLEAR: Final = Beginning(3_000, Implants(share=0.8, volume_ml=(4.0, 60.0), depth=(0.23, 0.47)))
 
 GPU_ASPECTS: Final = AspectsRecipe(
     name="gpu",
@@ -131,6 +151,8 @@ GPU_ASPECTS: Final = AspectsRecipe(
     clip_norm=5.0,
     infarct_share=0.7,
     augmentation=VARIED_PAIRS,
+    implants=ANYWHERE,
+    beginning=CLEAR,
     average_decay=0.998,
     precision="bf16",
     validate_every=500,
@@ -158,6 +180,7 @@ SMOKE_ASPECTS: Final = replace(
     steps=30,
     schedule=Schedule("cosine", floor=1e-6, warm_up=5),
     phantoms=RegionPlan((PhantomShare("aspects", 2, 1), PhantomShare("healthy", 0, 1)), EVERYDAY),
+    beginning=replace(CLEAR, patches=20),
     average_decay=0.9,
     precision="fp32",
     validate_every=15,

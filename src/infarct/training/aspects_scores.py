@@ -1,12 +1,15 @@
-"""How well affected regions are told from others: while DA-Net is trained, and for its operating point."""
+"""How well affected regions are told from others: while a method is trained, for its operating point and its card."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from scipy import optimize, special
 
-from infarct.measure.agreement import roc_auc
+from infarct.anatomy import Region
+from infarct.measure.agreement import balanced_accuracy, roc_auc
+from infarct.measure.overlap import count
 from infarct.types import BoolArray, Float64Array
 
 CHANCE = 0.5
@@ -15,7 +18,7 @@ CHANCE = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Sides of regions as a network judged them: ``logits`` float64 (n,) and which are ``affected``, bool (n,)."""
+    """Sides of regions as a method judged them: ``logits`` float64 (n,) and which are ``affected``, bool (n,)."""
 
     logits: Float64Array
     affected: BoolArray
@@ -24,6 +27,21 @@ class Judged:
     def has_both(self) -> bool:
         """Whether there are affected and other ones, without which nothing can be measured."""
         return bool(self.affected.any() and not self.affected.all())
+
+
+Measured = dict[str, dict[Region, Judged]]
+"""By group and region: what a method made of the validation cases."""
+
+
+@dataclass(frozen=True)
+class RegionPoint:
+    """The operating point of a group: probability is sigmoid(logit / ``temperature`` + ``bias``), and from
+    ``threshold`` on a region counts as affected.
+    """
+
+    temperature: float = 1.0
+    bias: float = 0.0
+    threshold: float = 0.5
 
 
 def joined(parts: Sequence[Judged]) -> Judged:
@@ -91,3 +109,51 @@ def summary_of(groups: dict[str, Judged]) -> dict[str, float]:
         summary["val_auc"] = float(np.mean(areas))
     summary["val_score"] = summary.get("val_auc", CHANCE)
     return summary
+
+
+def operating_point(judged: Judged) -> RegionPoint:
+    """Return temperature, bias and threshold for a group."""
+    temperature, bias = fit_scale(judged)
+    cut = np.array(best_cut(judged)[0]) if judged.has_both else np.array(-bias * temperature)
+    return RegionPoint(temperature, bias, float(probability(cut, temperature=temperature, bias=bias)))
+
+
+def operating_points(measured: Measured) -> dict[str, RegionPoint]:
+    """Return the operating point of each group."""
+    return {group: operating_point(joined(list(found.values()))) for group, found in measured.items()}
+
+
+def group_settings(
+    groups: Mapping[str, Sequence[Region]], points: Mapping[str, RegionPoint] | None
+) -> list[dict[str, Any]]:
+    """Return groups of regions as they stand in a weight file; without ``points`` they are not calibrated."""
+    return [
+        {"name": group, "regions": list(regions), **asdict(points[group] if points else RegionPoint())}
+        for group, regions in groups.items()
+    ]
+
+
+def metrics_of(measured: Measured, points: Mapping[str, RegionPoint]) -> dict[str, Any]:
+    """Return what the model card tells of the calibrated weights, as JSON; None where no case tells."""
+    groups = [
+        {"group": group, **_row(joined(list(found.values())), points[group])} for group, found in measured.items()
+    ]
+    regions = [
+        {"region": region, **_row(judged, points[group])}
+        for group, found in measured.items()
+        for region, judged in found.items()
+    ]
+    return {"validation_after_calibration": groups, "validation_by_region": regions}
+
+
+def _row(judged: Judged, point: RegionPoint) -> dict[str, Any]:
+    found = probability(judged.logits, temperature=point.temperature, bias=point.bias) >= point.threshold
+    counts = count(found, judged.affected)
+    measured = {
+        "auc": roc_auc(judged.affected, judged.logits),
+        "balanced_accuracy": balanced_accuracy(counts),
+        "sensitivity": counts.sensitivity,
+        "specificity": counts.specificity,
+    }
+    told = {name: round(value, 4) if np.isfinite(value) else None for name, value in measured.items()}
+    return {"sides": len(found), "affected": int(judged.affected.sum()), **told}

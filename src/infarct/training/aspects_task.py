@@ -24,17 +24,10 @@ def aspects_task(recipe: AspectsRecipe, cases: Path) -> Task:
     Raises `UnreadableInput` where there are none, and `BadRequest` where they do not fit the recipe.
     """
     index = read_region_index(cases)
-    training, validation = index.of("train"), index.of("validation")
-    check_roles(training, validation)
+    check_roles(index.of("train"), index.of("validation"))
     if index.setting != json.loads(json.dumps(asdict(recipe.phantoms.setting))):
         raise BadRequest(f"the prepared cases are not on the grid that the recipe {recipe.name!r} takes")
-    counts = {
-        "training_cases": len(training),
-        "training_cases_with_affected": sum(bool(case.affected) for case in training),
-        "validation_cases": len(validation),
-        "validation_cases_with_affected": sum(bool(case.affected) for case in validation),
-    }
-    return Task(cases, index.setting, counts, lambda about, workers: _made(recipe, index, about, workers))
+    return Task(cases, index.setting, index.counts, lambda about, workers: _made(recipe, index, about, workers))
 
 
 def positive_share(cases: Sequence[StoredRegions], regions: Sequence[Region]) -> float:

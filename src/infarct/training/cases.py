@@ -4,6 +4,7 @@ Rendering a phantom and bringing it to the grid takes seconds; a training step t
 in parallel, and training reads them. A folder can be continued: what is there is not made again.
 """
 
+import hashlib
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +37,10 @@ LAYOUT: Final = 1
 """Raised when prepared files change in meaning."""
 INDEX: Final = "cases.json"
 CLAIM: Final = "prepared.json"
-Role = Literal["train", "validation"]
+CASES: Final = "cases"
+"""Prepared cases may lie in this folder of an output before the training begins."""
+Role = Literal["train", "validation", "test"]
+"""What a case is for; a training reads the first two and never the last."""
 
 THIN_MM: Final = 3.0
 """Slices under this make hundreds a head."""
@@ -210,6 +214,19 @@ def kind_of(folder: Path) -> str:
     path = folder / CLAIM
     how = json.loads(path.read_text()) if path.exists() else {}
     return "scans of the user's cohort" if how.get("cohort") else "phantoms" if "thin_share" in how else "cases"
+
+
+def digest_of(folder: Path) -> str:
+    """Return the SHA-256 of the index of a folder of prepared cases."""
+    return hashlib.sha256((folder / INDEX).read_bytes()).hexdigest()
+
+
+def check_new_output(output: Path) -> None:
+    """Raise `BadRequest` unless a training can begin in ``output``: a new folder, or one with cases alone."""
+    if output.exists() and (not output.is_dir() or any(place.name != CASES for place in output.iterdir())):
+        raise BadRequest(
+            "the output folder exists and is not empty; give a new one, or --resume the training of a network"
+        )
 
 
 def _prepare(order: Order, *, plan: PhantomPlan, places: Mapping[Path, InputSetting]) -> None:

@@ -1,6 +1,5 @@
 """From prepared cases to a checkpoint, whatever is trained."""
 
-import hashlib
 import json
 import logging
 import warnings
@@ -25,7 +24,7 @@ from infarct.runtime.allocator import keep_freed_memory
 from infarct.runtime.engine import available_cores
 from infarct.training.aspects_recipe import AspectsRecipe
 from infarct.training.aspects_task import aspects_task
-from infarct.training.cases import INDEX, kind_of
+from infarct.training.cases import check_new_output, digest_of, kind_of
 from infarct.training.export import told_by
 from infarct.training.module import AnyRecipe
 from infarct.training.processor import computes_in_bf16, processor_name
@@ -42,8 +41,6 @@ RECIPE: Final = "recipe.json"
 LOGS: Final = "logs"
 MOST_WORKERS: Final = 8
 """Cutting and varying a patch takes 20 ms of a core; a GPU wants about 50 a second."""
-CASES: Final = "cases"
-"""Prepared cases may lie in this folder of an output before the training begins."""
 
 
 @dataclass(frozen=True)
@@ -197,8 +194,7 @@ def check_output(recipe: AnyRecipe, output: Path, *, resume: bool) -> None:
         if not same:
             raise BadRequest("the training there is by another recipe; resume with the same, or give a new folder")
         return
-    if output.exists() and (not output.is_dir() or any(place.name != CASES for place in output.iterdir())):
-        raise BadRequest("the output folder exists and is not empty; give a new one, or --resume")
+    check_new_output(output)
 
 
 def is_first_process() -> bool:
@@ -221,19 +217,15 @@ def _check_same_cases(task: Task, last: Path) -> None:
     if not last.exists():
         return
     before = told_by(last)["data"].get("digest")
-    if before is not None and before != _digest(task.folder):  # checkpoints of older versions do not tell
+    if before is not None and before != digest_of(task.folder):  # checkpoints of older versions do not tell
         raise BadRequest("the training there is on other cases; resume with the same, or give a new folder")
-
-
-def _digest(folder: Path) -> str:
-    return hashlib.sha256((folder / INDEX).read_bytes()).hexdigest()
 
 
 def _about(recipe: AnyRecipe, task: Task, precision: Precision) -> dict[str, Any]:
     about = {
         "recipe": recipe.as_data(),
         "setting": dict(task.setting),
-        "data": {"kind": kind_of(task.folder), "digest": _digest(task.folder), **task.counts},
+        "data": {"kind": kind_of(task.folder), "digest": digest_of(task.folder), **task.counts},
         "machine": {
             "processor": processor_name(),
             "threads": torch.get_num_threads(),

@@ -4,6 +4,7 @@ Phantom infarcts follow vessels and are faint; a network that sees only those le
 learns what they look like. Blobs have any place, size and depth, and each patch that gets one gets a new one.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,7 +17,7 @@ from torch.nn import functional
 from infarct.training.cases import ACUTE, BRAIN, OUTSIDE
 from infarct.training.recipe import Implants
 from infarct.training.store import StoredCase
-from infarct.types import BoolArray, Float32Array
+from infarct.types import BoolArray, Float32Array, Float64Array
 
 TISSUE: Final = 0.75
 """Blobs lie where the smoothed first channel is within this of 0: neither fluid nor bone (15 HU where 20 are one)."""
@@ -38,16 +39,12 @@ def with_implant(case: StoredCase, setting: Implants, random: np.random.Generato
     places = np.flatnonzero(tissue)
     if len(places) < FEWEST:
         return case
-    low, high = np.log(setting.volume_ml)
-    volume_ml = float(np.exp(random.uniform(low, high)))
-    low, high = np.log(setting.depth)
-    depth = np.float32(np.exp(random.uniform(low, high)))
+    volume_ml, depth = size_of(setting, random)
     z, y, x = (int(place) for place in np.unravel_index(places[random.integers(len(places))], tissue.shape))
     if random.random() >= setting.crossing:
         half = tissue.shape[2] // 2
         tissue[:, :, slice(half, None) if x < half else slice(0, half)] = False
-    share = _blob(case, tissue, (z, y, x), volume_ml, random)
-    texture = 1 + np.float32(random.uniform(0, 0.35)) * _field(case, GRAIN_MM, random)
+    share, texture = blob(tissue, case.spacing_mm_zyx, (z, y, x), volume_ml=volume_ml, random=random)
     darker = depth * share * texture
     channels[0] -= darker
     channels[1:] -= darker[:, :, ::-1]
@@ -78,36 +75,50 @@ def without_faint(case: StoredCase, faintest: float) -> StoredCase:
     return replace(case, labels=labels, counts=counts)
 
 
-def _blob(
-    case: StoredCase, tissue: BoolArray, middle: tuple[int, int, int], volume_ml: float, random: np.random.Generator
-) -> Float32Array:
-    """Return how much of the blob each voxel is, 0 to 1: a stretched ball with a rough surface and a soft edge."""
+def size_of(setting: Implants, random: np.random.Generator) -> tuple[float, np.float32]:
+    """Return the volume in ml and the depth of a blob, in the unit of the channels."""
+    volume_ml, depth = (float(np.exp(random.uniform(*np.log(ends)))) for ends in (setting.volume_ml, setting.depth))
+    return volume_ml, np.float32(depth)
+
+
+def blob(
+    tissue: BoolArray,
+    spacing_mm_zyx: Sequence[float],
+    middle: tuple[int, int, int],
+    *,
+    volume_ml: float,
+    random: np.random.Generator,
+) -> tuple[Float32Array, Float32Array]:
+    """Return how much of a blob each voxel is, 0 to 1, and how deep it is there, about 1; both as ``tissue`` (z, y, x).
+
+    It is a stretched ball around ``middle`` with a rough surface and a soft edge, inside the tissue.
+    """
+    spacing = np.asarray(spacing_mm_zyx, dtype=np.float64)
     radius_mm = float((volume_ml * 1000 * 3 / (4 * np.pi)) ** (1 / 3))
     stretch = np.exp(random.normal(0.0, 0.25, 3))
     stretch /= np.prod(stretch) ** (1 / 3)
     z, y, x = (
         ((np.arange(length) - place) * step / factor).astype(np.float32) ** 2
-        for length, place, step, factor in zip(tissue.shape, middle, case.spacing_mm_zyx, stretch, strict=True)
+        for length, place, step, factor in zip(tissue.shape, middle, spacing, stretch, strict=True)
     )
     distance_mm = np.sqrt(z[:, None, None] + y[:, None] + x)
-    bumps = _field(case, max(radius_mm * random.uniform(0.3, 0.8), 4.0), random)
+    bumps = _field(tissue.shape, spacing, max(radius_mm * random.uniform(0.3, 0.8), 4.0), random)
     rough = distance_mm - np.float32(random.uniform(0.2, 0.6) * radius_mm) * bumps
-    wanted = min(int(volume_ml / case.voxel_ml), int(tissue.sum()) - 1)
+    wanted = min(int(volume_ml * 1000 / spacing.prod()), int(tissue.sum()) - 1)
     inside = tissue & (rough <= np.partition(rough[tissue], wanted)[wanted])
     edge_mm = random.uniform(0.5, 4.0)
-    _, sy, sx = case.spacing_mm_zyx
-    soft = ndimage.gaussian_filter(inside.astype(np.float32), (0.0, edge_mm / sy, edge_mm / sx))
-    return np.asarray(soft * tissue, dtype=np.float32)
+    soft = ndimage.gaussian_filter(inside.astype(np.float32), (0.0, edge_mm / spacing[1], edge_mm / spacing[2]))
+    texture = 1 + np.float32(random.uniform(0, 0.35)) * _field(tissue.shape, spacing, GRAIN_MM, random)
+    return np.asarray(soft * tissue, dtype=np.float32), texture
 
 
-def _field(case: StoredCase, sigma_mm: float, random: np.random.Generator) -> Float32Array:
-    """Return smooth noise of SD 1 as large as the case; it is made on a coarser grid, which is much faster."""
-    spacing = np.array(case.spacing_mm_zyx)
+def _field(shape: tuple[int, ...], spacing: Float64Array, sigma_mm: float, random: np.random.Generator) -> Float32Array:
+    """Return smooth noise of SD 1 of some shape; it is made on a coarser grid, which is much faster."""
     step = np.maximum(np.round(sigma_mm / 2 / spacing), 1.0)
-    size = [int(np.ceil(length / one)) + 1 for length, one in zip(case.labels.shape, step, strict=True)]
+    size = [int(np.ceil(length / one)) + 1 for length, one in zip(shape, step, strict=True)]
     coarse: npt.NDArray[np.float32] = random.standard_normal(size, dtype=np.float32)
     coarse = ndimage.gaussian_filter(coarse, sigma_mm / spacing / step)
     coarse /= max(float(coarse.std()), 1e-6)
-    whole = functional.interpolate(torch.from_numpy(coarse)[None, None], size=case.labels.shape, mode="trilinear")
+    whole = functional.interpolate(torch.from_numpy(coarse)[None, None], size=shape, mode="trilinear")
     values: Float32Array = whole[0, 0].numpy()
     return values

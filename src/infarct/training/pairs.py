@@ -14,10 +14,11 @@ from torch.utils.data import Dataset
 
 from infarct.anatomy import Region, region_label
 from infarct.phantom.grid import rng
-from infarct.preprocess.region_input import PAIR, RegionSetting, region_pair
+from infarct.preprocess.region_input import PAIR, RegionSetting, own_half, region_pair
 from infarct.training.aspects_recipe import AspectsRecipe
 from infarct.training.augment import retoned
-from infarct.training.recipe import Augmentation
+from infarct.training.pair_implants import with_pair_implant
+from infarct.training.recipe import Augmentation, Implants
 from infarct.training.region_store import StoredRegions
 from infarct.types import BoolArray, Float32Array, Float64Array
 
@@ -64,9 +65,11 @@ class PairDataset(Dataset[dict[str, dict[str, Tensor]]]):
         pool = ill if ill and (random.random() < recipe.infarct_share or not well) else well
         place = pool[int(random.integers(len(pool)))]
         case = self._cases[place.case]
-        pair = varied_pair(case, place.region, recipe.phantoms.setting, recipe.augmentation, random=random)
-        affected = affected_sides(case, place.region).astype(np.float32)
-        return {"pair": torch.from_numpy(pair), "affected": torch.from_numpy(affected)}
+        implants = recipe.beginning.implants if number < recipe.beginning.patches else recipe.implants
+        pair, affected = drawn_pair(
+            case, place.region, recipe.phantoms.setting, recipe.augmentation, implants, random=random
+        )
+        return {"pair": torch.from_numpy(pair), "affected": torch.from_numpy(affected.astype(np.float32))}
 
 
 def _pools(cases: Sequence[StoredRegions], regions: Sequence[Region]) -> tuple[list[PairPlace], list[PairPlace]]:
@@ -84,23 +87,32 @@ def pair_of(case: StoredRegions, region: Region, setting: RegionSetting) -> Floa
     return pair
 
 
-def varied_pair(
+def drawn_pair(
     case: StoredRegions,
     region: Region,
     setting: RegionSetting,
     augmentation: Augmentation,
+    implants: Implants,
     *,
     random: np.random.Generator,
-) -> Float32Array:
-    """Return the pair of a region, turned, scaled and shifted in plane, with another tone and noise."""
+) -> tuple[Float32Array, BoolArray]:
+    """Return the pair of a region, turned, scaled and shifted in plane, with another tone and noise, and its truth.
+
+    A share of the pairs gets an implant before. The truth is which side is affected, bool (2,).
+    """
     z, y, x = setting.patch_zyx
     room = _room(setting, augmentation)
-    wide = pair_of(case, region, replace(setting, patch_zyx=(z, y + 2 * room, x + 2 * room)))
+    wide = replace(setting, patch_zyx=(z, y + 2 * room, x + 2 * room))
+    pair, affected = pair_of(case, region, wide), affected_sides(case, region)
+    if implants.share and random.random() < implants.share:
+        own = np.stack([own_half(case.input, region, side, wide) for side in PAIR])
+        pair, affected = with_pair_implant(pair, affected, own, wide, implants, random=random)
     turn, grow, *shift = random.uniform(-1, 1, 4)
     matrix = _turned(turn * np.radians(augmentation.rotation_deg)) * (1 + grow * augmentation.scale)
-    pair = _moved(wide, matrix, np.array(shift) * _reach(setting, augmentation), (y, x)) if room else wide
+    if room:
+        pair = _moved(pair, matrix, np.array(shift) * _reach(setting, augmentation), (y, x))
     images = np.clip(retoned(pair[IMAGES], augmentation, random), -1, 1)
-    return np.stack([images[0], pair[1], images[1], pair[3]])
+    return np.stack([images[0], pair[1], images[1], pair[3]]), affected
 
 
 def _reach(setting: RegionSetting, augmentation: Augmentation) -> Float64Array:

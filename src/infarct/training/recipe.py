@@ -186,8 +186,8 @@ def recipe_of(data: Mapping[str, Any]) -> Recipe:
             "loss": LossSetting(**data["loss"]),
             "sampling": Sampling(**data["sampling"]),
             "augmentation": Augmentation(**data["augmentation"]),
-            "implants": _implants_of(data["implants"]),
-            "beginning": Beginning(**{**data["beginning"], "implants": _implants_of(data["beginning"]["implants"])}),
+            "implants": implants_of(data["implants"]),
+            "beginning": beginning_of(data["beginning"]),
             "phantoms": _plan_of(data["phantoms"]),
             "network_config": {key: frozen(value) for key, value in data["network_config"].items()},
             "targets": tuple(data["targets"]),
@@ -198,7 +198,13 @@ def recipe_of(data: Mapping[str, Any]) -> Recipe:
         raise BadRequest("this is no recipe, or one of another version") from error
 
 
-def _implants_of(data: Mapping[str, Any]) -> Implants:
+def beginning_of(data: Mapping[str, Any]) -> Beginning:
+    """Return the beginning of a training that a recipe holds as data."""
+    return Beginning(**{**data, "implants": implants_of(data["implants"])})
+
+
+def implants_of(data: Mapping[str, Any]) -> Implants:
+    """Return the implants that a recipe holds as data."""
     return Implants(**{key: frozen(value) for key, value in data.items()})
 
 

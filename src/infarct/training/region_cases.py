@@ -6,7 +6,7 @@ the true regions are moved for it: by a smooth random displacement, and as a who
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -88,11 +88,22 @@ def prepare_region_cases(
 
     Raises `BadRequest` where the folder holds cases prepared in another way.
     """
+    return prepare_ordered(orders_of(plan.shares), folder, setting=plan.setting, jobs=jobs, on_done=on_done)
+
+
+def prepare_ordered(
+    orders: Sequence[Order],
+    folder: Path,
+    *,
+    setting: RegionSetting,
+    jobs: int = 1,
+    on_done: Callable[[int, int], None] = lambda _, __: None,
+) -> Path:
+    """Prepare the patients of ``orders`` as `prepare_region_cases` does those of a plan: those to test on, too."""
     folder.mkdir(parents=True, exist_ok=True)
-    claim(folder, {"kind": KIND, "layout": REGION_LAYOUT, "setting": asdict(plan.setting), "thin_share": 0.0})
-    orders = orders_of(plan.shares)
-    carry_out(orders, [folder], partial(_prepare, folder=folder, setting=plan.setting), jobs=jobs, on_done=on_done)
-    return write_index(folder, plan.setting, [_listed(folder, order) for order in orders])
+    claim(folder, {"kind": KIND, "layout": REGION_LAYOUT, "setting": asdict(setting), "thin_share": 0.0})
+    carry_out(orders, [folder], partial(_prepare, folder=folder, setting=setting), jobs=jobs, on_done=on_done)
+    return write_index(folder, setting, [_listed(folder, order) for order in orders])
 
 
 def save_region_case(

@@ -1,8 +1,10 @@
 """Reading cases that were prepared for DA-Net."""
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from infarct.errors import UnreadableInput
+from infarct.errors import BadRequest, UnreadableInput
+from infarct.files import write_whole
 from infarct.preprocess.region_input import LABELS, RegionInput
-from infarct.training.cases import Role
-from infarct.training.region_cases import PreparedRegions
+from infarct.training.cases import CLAIM, Role, orders_of, write_index
+from infarct.training.region_cases import PreparedRegions, RegionPlan
 from infarct.training.store import MEMORY_GB, READERS, arrays_of, check_files, read_listed
 from infarct.types import BoolArray
 from infarct.volume import Geometry
@@ -33,6 +36,17 @@ class RegionIndex:
     def of(self, role: Role) -> tuple[PreparedRegions, ...]:
         """Return the cases of a role."""
         return tuple(case for case in self.cases if case.role == role)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many cases there are for what, as a model card tells it."""
+        training, validation = self.of("train"), self.of("validation")
+        return {
+            "training_cases": len(training),
+            "training_cases_with_affected": sum(bool(case.affected) for case in training),
+            "validation_cases": len(validation),
+            "validation_cases_with_affected": sum(bool(case.affected) for case in validation),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +68,36 @@ def read_region_index(folder: Path) -> RegionIndex:
     setting, cases = read_listed(folder, lambda case: PreparedRegions(**{**case, "affected": tuple(case["affected"])}))
     check_files(folder, [case.file for case in cases])
     return RegionIndex(folder, setting, cases)
+
+
+def list_part(source: Path, plan: RegionPlan, folder: Path) -> Path:
+    """Make ``folder`` one of prepared cases that holds the patients of a plan, and return it.
+
+    Only its index is written: the cases stay in ``source``, which may hold more patients. Raises what `cases_of` does.
+    """
+    cases = cases_of(plan, source)
+    folder.mkdir(parents=True, exist_ok=True)
+    way = Path(os.path.relpath(source.resolve(), folder.resolve()))
+    write_whole(folder / CLAIM, (source / CLAIM).read_bytes())
+    write_index(folder, plan.setting, [replace(case, file=(way / case.file).as_posix()) for case in cases])
+    return folder
+
+
+def cases_of(plan: RegionPlan, source: Path) -> list[PreparedRegions]:
+    """Return the patients of a plan among the prepared cases in ``source``.
+
+    Raises `BadRequest` where one is missing there or was prepared in another way, and `UnreadableInput` where there is
+    no index.
+    """
+    index = read_region_index(source)
+    if index.setting != json.loads(json.dumps(asdict(plan.setting))):
+        raise BadRequest("the prepared cases are not on the grid that is wanted; prepare others")
+    known = {case.file: case for case in index.cases}
+    wanted = [order.file for order in orders_of(plan.shares)]
+    missing = sum(file not in known for file in wanted)
+    if missing:
+        raise BadRequest(f"{missing} of {len(wanted)} patients that are wanted are not among the prepared cases")
+    return [known[file] for file in wanted]
 
 
 def load_region_cases(index: RegionIndex, cases: Sequence[PreparedRegions]) -> list[StoredRegions]:

@@ -4,7 +4,7 @@ Item k holds a whole head for the coarse network and a box around the regions fo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -19,8 +19,9 @@ from infarct.preprocess.cascade_input import (
     COORDINATE_MM,
     GRID_PARTS,
     CascadeInput,
-    CascadeSetting,
     Zyx,
+    box_start,
+    place_channels,
     places,
     shrunk,
 )
@@ -34,6 +35,8 @@ OUTSIDE, BRAIN = 0, 1
 OTHER_SIDE: Final = np.array([0, 1, *range(12, 22), *range(2, 12)], dtype=np.uint8)
 """The label value of the same region on the other side."""
 BRIGHTEST: Final = 2.0
+REGIONS_MIDDLE_MM: Final = np.array([0.0, 1.5, 12.6])
+"""Mean of the centroids of the atlas's regions, x, y, z."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,17 +87,6 @@ def middle_start(shape: Sequence[int], size_zyx: Zyx) -> Zyx:
     return box_start((np.array(shape) - 1) / 2, shape, size_zyx)
 
 
-def box_start(middle: Float64Array, shape: Sequence[int], size_zyx: Zyx) -> Zyx:
-    """Return where a patch around a voxel begins. It does not leave the volume, as in inference: a smaller volume
-    stands in the middle of the patch.
-    """
-    z, y, x = (
-        min(max(round(float(place) - (size - 1) / 2), 0), length - size) if length >= size else -((size - length) // 2)
-        for place, size, length in zip(middle, size_zyx, shape, strict=True)
-    )
-    return z, y, x
-
-
 def item_of(
     case: HeadVolumes, start: Zyx, size_zyx: Zyx, recipe: VbRecipe, *, random: np.random.Generator
 ) -> dict[str, Tensor]:
@@ -108,29 +100,38 @@ def item_of(
     if random.random() < recipe.augmentation.flip_chance:
         image, parts, labels = image[..., ::-1], parts[..., ::-1], OTHER_SIDE[labels[..., ::-1]]
         parts = parts * np.array([-1, 1, 1], dtype=np.float32)[:, None, None, None]
-    channels = [np.clip(image, 0, BRIGHTEST), *_taken(parts, recipe.cascade)]
+    channels = [np.clip(image, 0, BRIGHTEST), *place_channels(parts, recipe.cascade)]
     return {
         "channels": torch.from_numpy(np.concatenate(channels).astype(np.float32)),
         "labels": torch.from_numpy(np.ascontiguousarray(labels)),
     }
 
 
-def _taken(parts: Float32Array, setting: CascadeSetting) -> list[Float32Array]:
-    """Return the coordinates that the networks take: none, or with the sign of x only where sides have outputs."""
-    if not setting.coordinates:
-        return []
-    return [parts] if setting.sided else [np.abs(parts[:1]), parts[1:]]
-
-
 def shaken(to_atlas: Float64Array, shake: Shake, random: np.random.Generator) -> Float64Array:
-    """Return a map (3, 4) to the atlas that is off as a registration is. The plane is off already: x is only scaled."""
+    """Return a map (3, 4) to the atlas that is off as a registration is. The plane is off already: x is only scaled.
+
+    Scales and turns are about the middle of the atlas's regions.
+    """
     pitch, roll, yaw = random.normal(0.0, shake.turn_deg, 3)
-    off = Pose(pitch, roll, yaw, (0.0, 0.0, 0.0)).matrix()[:3, :3] * random.normal(1.0, shake.scale, 3)
-    aside = random.normal(0.0, shake.shift_mm, 3)
+    scales = random.normal(1.0, shake.scale, 3) * shake.stretch_xyz
+    off = scales[:, None] * Pose(pitch, roll, yaw, (0.0, 0.0, 0.0)).matrix()[:3, :3]
+    aside = random.normal(0.0, shake.shift_mm, 3) + REGIONS_MIDDLE_MM - off @ REGIONS_MIDDLE_MM
     found = off @ to_atlas
     found[:, 3] += aside
-    found[0] = to_atlas[0] * np.linalg.norm(off[0])
+    found[0] = to_atlas[0] * scales[0]
     return np.asarray(found, dtype=np.float64)
+
+
+def as_registered(cases: Sequence[StoredHead], recipe: VbRecipe) -> list[StoredHead]:
+    """Return cases whose maps to the atlas are off as the recipe says, so that they validate what a registration will
+    give. The same case is always off alike.
+    """
+    return [
+        case
+        if case.to_atlas is None
+        else replace(case, to_atlas=shaken(case.to_atlas, recipe.shake, rng(recipe.seed, "registered", case.id)))
+        for case in cases
+    ]
 
 
 def patch_coordinates(

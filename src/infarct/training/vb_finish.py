@@ -17,6 +17,7 @@ from infarct.training.export import card_of, load_checkpoint, tensors_of
 from infarct.training.finish import best_checkpoint
 from infarct.training.recipe import ABOUT
 from infarct.training.region_store import read_region_index
+from infarct.training.vb_data import as_registered
 from infarct.training.vb_module import NETWORK, HeadScore, score_head
 from infarct.training.vb_recipe import STAGES, vb_recipe_of
 from infarct.training.vb_store import load_heads
@@ -37,10 +38,10 @@ def finish_regions(output: Path, cases: Path, *, name: str, device: DeviceChoice
     trained_on = kind_of(cases)
     weights = export_cascade(checkpoint, name=name, trained_on=trained_on)
     index = read_region_index(cases)
-    validation = load_heads(index, index.of("validation"))
+    recipe = vb_recipe_of(load_checkpoint(checkpoint)[ABOUT]["recipe"])
+    validation = as_registered(load_heads(index, index.of("validation")), recipe)
     if not validation:
         return weights
-    recipe = vb_recipe_of(load_checkpoint(checkpoint)[ABOUT]["recipe"])
     threads = torch.get_num_threads()  # as many as training used
     coarse, fine = (make_engine(weights.part(stage), device=device, threads=threads) for stage in STAGES)
     scores = [score_head(Cascade(coarse, fine, recipe.cascade), case) for case in validation]

@@ -9,7 +9,7 @@ from infarct.errors import BadRequest
 from infarct.training.module import CaseFeed
 from infarct.training.region_store import RegionIndex, read_region_index
 from infarct.training.task import Made, Task, check_roles, evenly
-from infarct.training.vb_data import HeadDataset
+from infarct.training.vb_data import HeadDataset, as_registered
 from infarct.training.vb_module import VbModule
 from infarct.training.vb_recipe import VbRecipe
 from infarct.training.vb_store import load_heads
@@ -31,6 +31,6 @@ def vb_task(recipe: VbRecipe, cases: Path) -> Task:
 
 def _made(recipe: VbRecipe, index: RegionIndex, about: dict[str, Any], workers: int) -> Made:
     training = load_heads(index, index.of("train"))
-    validation = load_heads(index, evenly(index.of("validation"), recipe.validation_cases))
+    validation = as_registered(load_heads(index, evenly(index.of("validation"), recipe.validation_cases)), recipe)
     module = VbModule(recipe, validation=validation, about=about)
     return module, CaseFeed(recipe, HeadDataset(training, recipe), validation=len(validation), workers=workers)

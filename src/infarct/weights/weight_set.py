@@ -1,4 +1,4 @@
-"""A trained network as data, and its form as bytes."""
+"""A trained network, or another trained model, as data, and its form as bytes."""
 
 import hashlib
 import json
@@ -13,7 +13,8 @@ from safetensors.numpy import load, save
 
 from infarct.errors import BadRequest
 
-Float16Array = npt.NDArray[np.float16]
+Tensor = npt.NDArray[Any]
+"""float16; of exact weights float32, int16 or int32."""
 
 METADATA_KEY: Final = "infarct"
 """All JSON stands under one key: safetensors writes several in no fixed order."""
@@ -26,20 +27,22 @@ JSON_FIELDS: Final = {
     "settings": dict,
     "card": dict,
 }
+EXACT_TYPES: Final = (np.float32, np.int16, np.int32)
 LENGTH_BYTES: Final = 8
 """A safetensors file begins with the length of its header, little-endian."""
 
 
 @dataclass(frozen=True, eq=False)
 class WeightSet:
-    """The weights of a trained network with all that is needed to use them, and what is told of them.
+    """The weights of a trained model with all that is needed to use them, and what is told of them.
 
-    ``network`` and ``network_config`` name it in `infarct.networks`; a file may hold several alike (see `part`).
-    ``settings`` (JSON) holds input, tile and operating point; ``card`` (JSON) is the model card. ``tensors`` are kept
-    as read-only float16, as they are stored, so that weights behave the same before and after they are saved.
-    ``sha256`` is that of the file.
+    ``network`` and ``network_config`` name it in `infarct.networks`; a file may hold several alike (see `part`). Of a
+    model that is no network they say what it is. ``settings`` (JSON) holds input, tile and operating point; ``card``
+    (JSON) is the model card. ``tensors`` are kept as read-only float16, as they are stored, so that weights behave the
+    same before and after they are saved. Those of ``exact`` weights stay float32 or integers as they are: a tree counts
+    its nodes, and another last digit of a threshold sends a case down another branch. ``sha256`` is that of the file.
 
-    Raises `ValueError` for values that float16 or JSON cannot hold.
+    Raises `ValueError` for values that these types or JSON cannot hold.
     """
 
     system: str
@@ -47,12 +50,14 @@ class WeightSet:
     network: str
     network_config: Mapping[str, Any]
     settings: Mapping[str, Any]
-    tensors: Mapping[str, Float16Array]
+    tensors: Mapping[str, Tensor]
     card: Mapping[str, Any]
     sha256: str = ""
+    exact: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tensors", {key: _half(key, value) for key, value in sorted(self.tensors.items())})
+        kept = _exact if self.exact else _half
+        object.__setattr__(self, "tensors", {key: kept(key, value) for key, value in sorted(self.tensors.items())})
         if not self.sha256:
             object.__setattr__(self, "sha256", hashlib.sha256(to_bytes(self)).hexdigest())
 
@@ -68,7 +73,17 @@ class WeightSet:
         return replace(self, name=f"{self.name}-{name}", tensors=tensors, sha256="")
 
 
-def _half(name: str, values: npt.NDArray[Any]) -> Float16Array:
+def _exact(name: str, values: Tensor) -> Tensor:
+    if values.dtype not in EXACT_TYPES:
+        raise ValueError(f"the tensor {name} holds {values.dtype}, not float32, int16 or int32")
+    if not np.isfinite(values).all():
+        raise ValueError(f"the tensor {name} holds values that are not finite")
+    same = np.ascontiguousarray(values).reshape(values.shape).view()
+    same.flags.writeable = False
+    return same
+
+
+def _half(name: str, values: Tensor) -> Tensor:
     if not np.issubdtype(values.dtype, np.floating):
         raise ValueError(f"the tensor {name} holds {values.dtype}, not floating-point numbers")
     with np.errstate(over="ignore"):
@@ -85,6 +100,8 @@ def to_bytes(weights: WeightSet) -> bytes:
     Raises `ValueError` where a field is not JSON.
     """
     about = {"format": FORMAT, **{field: getattr(weights, field) for field in JSON_FIELDS}}
+    if weights.exact:  # not told otherwise: files of networks keep their bytes
+        about["exact"] = True
     try:
         text = json.dumps(about, sort_keys=True, allow_nan=False, separators=(",", ":"))
     except TypeError as error:
@@ -97,10 +114,11 @@ def from_bytes(content: bytes) -> WeightSet:
     about = _description(content)
     try:
         tensors = load(content)
-        if any(values.dtype != np.float16 for values in tensors.values()):
+        exact = about.get("exact", False) is True
+        if not exact and any(values.dtype != np.float16 for values in tensors.values()):
             raise BadRequest("the weight file holds numbers other than float16")
         fields = {name: about[name] for name in JSON_FIELDS}
-        return WeightSet(**fields, tensors=tensors, sha256=hashlib.sha256(content).hexdigest())
+        return WeightSet(**fields, tensors=tensors, sha256=hashlib.sha256(content).hexdigest(), exact=exact)
     except (SafetensorError, ValueError, TypeError, KeyError) as error:
         raise BadRequest("the weight file is damaged: its tensors cannot be read") from error
 

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from infarct.findings import Analysis
 from infarct.volume import Scan
 from infarct.writers import wording
+from infarct.writers.attention_slices import attention_slices
 from infarct.writers.key_slices import (
     HEMORRHAGE_STYLE,
     LESION_STYLE,
@@ -21,7 +22,7 @@ from infarct.writers.key_slices import (
     key_levels,
     lesion_strip,
 )
-from infarct.writers.panels import SCALE_COLOURS, LineStyle, draw_panel, png
+from infarct.writers.panels import DIFFERENCE_SCALE, LineStyle, draw_panel, png
 
 FILE_NAME: Final = "report.html"
 KEY_WIDTH_PX: Final = 560
@@ -56,6 +57,7 @@ def render_html(scan: Scan, analysis: Analysis) -> str:
     levels = [
         (level, [_image(picture, KEY_WIDTH_PX) for picture in level.pictures]) for level in key_levels(scan, analysis)
     ]
+    attention = [_image(picture, KEY_WIDTH_PX) for picture in attention_slices(scan, analysis)]
     strip = [_image(picture, STRIP_WIDTH_PX) for picture in lesion_strip(scan, analysis)]
     return (
         _environment()
@@ -63,6 +65,7 @@ def render_html(scan: Scan, analysis: Analysis) -> str:
         .render(
             findings=findings,
             levels=levels,
+            attention=attention,
             strip=strip,
             banner=wording.banner(findings),
             flags=wording.flags_by_severity(findings),
@@ -109,6 +112,6 @@ def _environment() -> Environment:
     environment.globals |= {
         "wording": wording,
         "region_styles": REGION_STYLES,
-        "difference_colours": SCALE_COLOURS,
+        "difference_colours": DIFFERENCE_SCALE.colours,
     }
     return environment

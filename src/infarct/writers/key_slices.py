@@ -1,6 +1,6 @@
 """Which slices a report shows, and what is drawn on each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -10,9 +10,20 @@ from scipy import ndimage
 
 from infarct.anatomy import REGIONS, region_label
 from infarct.findings import Analysis, Findings, Lesion, RegionFinding, as_counted
-from infarct.types import BoolArray, Float32Array
+from infarct.types import BoolArray, Float32Array, LabelArray
 from infarct.volume import Geometry, Scan
-from infarct.writers.panels import BRAIN_WINDOW, STROKE_WINDOW, Field, LineStyle, Outline, Panel, Window, head_field
+from infarct.writers.panels import (
+    BRAIN_WINDOW,
+    DIFFERENCE_SCALE,
+    STROKE_WINDOW,
+    Field,
+    LineStyle,
+    Outline,
+    Overlay,
+    Panel,
+    Window,
+    head_field,
+)
 
 Finding: TypeAlias = Literal["affected", "not affected", "not evaluable"]
 
@@ -76,36 +87,36 @@ def _key_level(scan: Scan, analysis: Analysis, name: str, k: int, field: Field) 
     hu, averaged = slab_hu(scan, k)
 
     def panel(
-        window: Window, outlines: Sequence[Outline] = (), difference_hu: Float32Array | None = None, note: str = ""
+        window: Window, outlines: Sequence[Outline] = (), overlay: Overlay | None = None, note: str = ""
     ) -> Panel:
         text = f"{where}{note}"
-        return Panel(hu, scan.geometry.pixel_spacing_mm_yx, field, window, outlines, difference_hu, text)
+        return Panel(hu, scan.geometry.pixel_spacing_mm_yx, field, window, outlines, overlay, text)
 
     pictures: list[Picture] = []
-    outlines = _region_outlines(analysis, k)
+    aspects, labels = analysis.findings.aspects, analysis.maps.aspects_regions
+    outlines: tuple[Outline, ...] = ()
+    if aspects is not None and labels is not None:
+        outlines = region_outlines(as_counted(aspects.regions, aspects.overrides), labels[k])
     if outlines:
         alt = f"{name}, {where}, with region outlines. {_found_on(analysis.findings, analysis.maps.aspects_regions, k)}"
         pictures.append(Picture(panel(BRAIN_WINDOW, outlines), "Regions by finding", alt))
     for title, window in (("Brain window", BRAIN_WINDOW), ("Stroke window", STROKE_WINDOW)):
         pictures.append(Picture(panel(window), f"{title}, {window.label}", f"{name}, {where}, plain, {title.lower()}."))
     if analysis.maps.side_difference_hu is not None:
-        difference = analysis.maps.side_difference_hu[k]
+        difference = Overlay(analysis.maps.side_difference_hu[k], DIFFERENCE_SCALE)
         alt = f"{name}, {where}, colour map of the difference between the two sides."
         pictures.append(
-            Picture(panel(BRAIN_WINDOW, difference_hu=difference, note="\nside difference"), "Side difference", alt)
+            Picture(panel(BRAIN_WINDOW, overlay=difference, note="\nside difference"), "Side difference", alt)
         )
     return Level(name, where, slab_note(averaged), tuple(pictures))
 
 
-def _region_outlines(analysis: Analysis, k: int) -> tuple[Outline, ...]:
-    aspects, labels = analysis.findings.aspects, analysis.maps.aspects_regions
-    if aspects is None or labels is None:
-        return ()
+def region_outlines(regions: Iterable[RegionFinding], labels: LabelArray) -> tuple[Outline, ...]:
+    """Return the outlines of ``regions`` on a slice of ``labels`` (uint8, (y, x)), in the style of their finding."""
     # Affected regions are drawn last, so that a neighbour's thin line never covers theirs.
     order: list[Finding] = ["not affected", "not evaluable", "affected"]
-    counted = as_counted(aspects.regions, aspects.overrides)
-    ranked = sorted(counted, key=lambda region: order.index(finding_of(region)))
-    masks = ((region, labels[k] == region_label(region.region, region.side)) for region in ranked)
+    ranked = sorted(regions, key=lambda region: order.index(finding_of(region)))
+    masks = ((region, labels == region_label(region.region, region.side)) for region in ranked)
     return tuple(
         Outline(mask, REGION_STYLES[finding_of(region)], region.region) for region, mask in masks if mask.any()
     )

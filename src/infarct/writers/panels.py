@@ -26,10 +26,6 @@ RgbArray: TypeAlias = npt.NDArray[np.uint8]
 
 DOTS_PER_INCH: Final = 100
 AIR_HU: Final = -1000.0
-DIFFERENCE_LIMIT_HU: Final = 8.0
-"""Side differences beyond this take the end colour; early ischemia darkens tissue by about 2 to 8 HU."""
-DIFFERENCE_FADE_HU: Final = (1.5, 5.0)
-"""Below the first difference the map is clear, at the second it is opaque: noise stays out of the picture."""
 GREY_LEVELS: Final = 64
 """Grey steps of a picture: finer than the noise of a CT, and PNG packs them much smaller than 256."""
 OUTLINE_SMOOTHING_MM: Final = 0.7
@@ -37,10 +33,6 @@ OUTLINE_SMOOTHING_MM: Final = 0.7
 NAMED_DEPTH_MM: Final = 1.2
 """A part of a slice no deeper than this, a sliver at the edge of a region, gets no name."""
 
-# Orange, not red, against violet: apart for every kind of colour vision, and both visible on grey.
-SCALE_COLOURS: Final = ("#ff8c1a", "#d8d8d8", "#9f86ff")
-"""Darker than the other side, equal, brighter."""
-_DIFFERENCE_COLOURS: Final = LinearSegmentedColormap.from_list("difference", SCALE_COLOURS)
 _GREYS: Final = LinearSegmentedColormap.from_list("greys", ["#000000", "#ffffff"], N=GREY_LEVELS)
 _FONT: Final = "DejaVu Sans"  # it comes with matplotlib, so the pixels are the same on every machine
 
@@ -107,12 +99,65 @@ class Field:
         return out
 
 
+@dataclass(frozen=True)
+class ColourScale:
+    """How a map is coloured: ``colours`` spread evenly over ``limits``, values beyond them in the end colours.
+
+    A value whose magnitude is below the first of ``fade`` is clear; from the second on it covers the slice by
+    ``opacity``. ``marks`` stand at the left, in the middle and at the right of the scale that is drawn.
+    """
+
+    colours: tuple[str, ...]
+    limits: tuple[float, float]
+    fade: tuple[float, float]
+    opacity: float
+    marks: tuple[str, str, str]
+
+    def rgba(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Return the colours of ``values`` (any shape) with their opacity, 0 to 1, (..., 4)."""
+        low, high = self.limits
+        start, full = self.fade
+        colour = LinearSegmentedColormap.from_list("scale", self.colours)((values - low) / (high - low))
+        colour[..., 3] = self.opacity * np.clip((np.abs(values) - start) / (full - start), 0, 1)
+        return np.asarray(colour)
+
+
+DIFFERENCE_SCALE: Final = ColourScale(
+    # Orange, not red, against violet: apart for every kind of colour vision, and both visible on grey.
+    colours=("#ff8c1a", "#d8d8d8", "#9f86ff"),
+    limits=(-8.0, 8.0),
+    fade=(1.5, 5.0),
+    opacity=0.6,
+    marks=("−8", "HU", "+8"),
+)
+"""Side differences in HU: darker than the other side, equal, brighter. Early ischemia darkens tissue by about 2 to 8
+HU; what is less is mostly noise and stays clear.
+"""
+ATTENTION_SCALE: Final = ColourScale(
+    # Blue gets brighter for every kind of colour vision, and stays apart from the orange of the outlines.
+    colours=("#2438b0", "#1f8fe0", "#7df3ff"),
+    limits=(0.0, 1.0),
+    fade=(0.2, 0.6),
+    opacity=0.5,
+    marks=("0", "attention", "1"),
+)
+"""Attention, 0 to 1: the brightest place weighed most; what weighed little stays clear."""
+
+
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """A map (float32, (y, x)) that is laid over a slice in the colours of ``scale``."""
+
+    values: Float32Array
+    scale: ColourScale
+
+
 @dataclass(frozen=True, eq=False)
 class Panel:
     """What one picture shows.
 
     ``hu`` is a slice (float32, (y, x)); ``pixel_spacing_mm_yx`` gives the picture its true proportions;
-    ``difference_hu`` (float32, (y, x)) is laid over it in colour; ``text`` stands in the top left corner.
+    ``overlay`` is laid over it in colour; ``text`` stands in the top left corner.
     """
 
     hu: Float32Array
@@ -120,7 +165,7 @@ class Panel:
     field: Field
     window: Window = BRAIN_WINDOW
     outlines: Sequence[Outline] = ()
-    difference_hu: Float32Array | None = None
+    overlay: Overlay | None = None
     text: str = ""
 
 
@@ -155,25 +200,18 @@ def draw_panel(panel: Panel, *, width_px: int = 560) -> RgbArray:
     placed: dict[str, Any] = {"extent": (0.0, width_mm, height_mm, 0.0), "origin": "upper", "aspect": "auto"}
     low, high = panel.window.limits_hu
     axes.imshow(hu, cmap=_GREYS, vmin=low, vmax=high, interpolation="bicubic", **placed)
-    if panel.difference_hu is not None:
-        overlay = _difference_rgba(panel.field.cut(panel.difference_hu, 0.0))
-        axes.imshow(overlay, interpolation="bilinear", **placed)
+    if panel.overlay is not None:
+        colours = panel.overlay.scale.rgba(panel.field.cut(panel.overlay.values, 0.0))
+        axes.imshow(colours, interpolation="bilinear", **placed)
     points_per_mm = width_px / DOTS_PER_INCH * 72 / width_mm
     for outline in panel.outlines:
         _draw_outline(axes, panel.field.cut(outline.mask, False), outline, (sy, sx))
     axes.set_xlim(0, width_mm)
     axes.set_ylim(height_mm, 0)
     _draw_marks(axes, panel)
-    _draw_scale(axes, width_mm, height_mm, points_per_mm, colours=panel.difference_hu is not None)
+    _draw_scale(axes, width_mm, height_mm, points_per_mm, scale=panel.overlay.scale if panel.overlay else None)
     canvas.draw()
     return np.array(np.asarray(canvas.buffer_rgba())[..., :3])
-
-
-def _difference_rgba(difference_hu: Float32Array) -> npt.NDArray[np.float64]:
-    colour = _DIFFERENCE_COLOURS(0.5 + difference_hu / (2 * DIFFERENCE_LIMIT_HU))
-    start, full = DIFFERENCE_FADE_HU
-    colour[..., 3] = 0.6 * np.clip((np.abs(difference_hu) - start) / (full - start), 0, 1)
-    return np.asarray(colour)
 
 
 def _draw_outline(axes: Axes, mask: BoolArray, outline: Outline, spacing_mm_yx: tuple[float, float]) -> None:
@@ -237,11 +275,13 @@ def _draw_marks(axes: Axes, panel: Panel) -> None:
     _write(axes, 0.02, 0.015, panel.window.label, anchor=("left", "bottom"))
 
 
-def _draw_scale(axes: Axes, width_mm: float, height_mm: float, points_per_mm: float, *, colours: bool) -> None:
-    """Draw a 5 cm bar, or the colours of the difference map, in the bottom right corner."""
-    length_mm, right = 50.0, width_mm * (0.95 if colours else 0.98)
+def _draw_scale(
+    axes: Axes, width_mm: float, height_mm: float, points_per_mm: float, *, scale: ColourScale | None
+) -> None:
+    """Draw a 5 cm bar, or the colours of a map's ``scale``, in the bottom right corner."""
+    length_mm, right = 50.0, width_mm * (0.95 if scale else 0.98)
     left, bar = right - length_mm, height_mm - 8 / points_per_mm
-    if not colours:
+    if scale is None:
         axes.plot([left, right], [bar, bar], color="white", linewidth=2.5, solid_capstyle="butt")
         _write(
             axes,
@@ -253,15 +293,10 @@ def _draw_scale(axes: Axes, width_mm: float, height_mm: float, points_per_mm: fl
             data=True,
         )
         return
-    ramp = np.linspace(-DIFFERENCE_LIMIT_HU, DIFFERENCE_LIMIT_HU, 64)[None]
-    colour = _DIFFERENCE_COLOURS(0.5 + ramp / (2 * DIFFERENCE_LIMIT_HU))
+    colour = scale.rgba(np.linspace(*scale.limits, 64)[None])[..., :3]
     top = bar - 3 / points_per_mm
     axes.imshow(colour, extent=(left, right, bar + 3 / points_per_mm, top), origin="upper", aspect="auto")
-    for x, text in (
-        (left, f"−{DIFFERENCE_LIMIT_HU:g}"),
-        ((left + right) / 2, "HU"),
-        (right, f"+{DIFFERENCE_LIMIT_HU:g}"),
-    ):
+    for x, text in zip((left, (left + right) / 2, right), scale.marks, strict=True):
         _write(axes, x, top - 1 / points_per_mm, text, size_pt=11, anchor=("center", "bottom"), data=True)
 
 

@@ -1,6 +1,6 @@
 """Findings in plain words: the sentences and rounded numbers of a report."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
@@ -34,6 +34,7 @@ STAGES: Final = {
 ASYMMETRY: Final = "asymmetry"
 SEGMENT: Final = "se_res_unet"
 DA_NET: Final = "da_net"
+RADIOMICS: Final = "radiomics"
 SYSTEMS: Final = {SEGMENT: "segment", DA_NET: "aspects"}
 """Which system's weights a method uses, where its name is another."""
 NOT_FOR_REPERFUSION: Final = "Not valid for reperfusion questions: bleeding is suspected."
@@ -211,9 +212,14 @@ def regions_with(aspects: Aspects, finding: Finding, *, sides: Sequence[Side] = 
     What a reader set stands in place of what the system found, as in the score.
     """
     counted = as_counted(aspects.regions, aspects.overrides)
+    return regions_named([f for f in counted if finding_of(f) == finding], sides=sides)
+
+
+def regions_named(findings: Collection[RegionFinding], *, sides: Sequence[Side] = SIDES) -> str:
+    """Return the regions of ``sides`` by name, for example: left I, L and M2; empty if there is none."""
     parts = []
     for side in sides:
-        names = [r for r in REGIONS for f in counted if (f.region, f.side) == (r, side) and finding_of(f) == finding]
+        names = [region for region in REGIONS if any((f.region, f.side) == (region, side) for f in findings)]
         if names:
             parts.append(f"{side} {listed(names)}")
     return "; ".join(parts)
@@ -249,7 +255,10 @@ def interval_sentence(aspects: Aspects) -> str:
         return ""
     low, high = aspects.score_interval
     reach = str(low) if low == high else f"{low} to {high}"
-    return f"By the probabilities of the regions: {reach} (95{NO_BREAK}%)."
+    told = f"By the probabilities of the regions: {reach} (95{NO_BREAK}%)."
+    if aspects.score is None or low <= aspects.score <= high:
+        return told
+    return f"{told} The score lies outside because a region need not be at 50{NO_BREAK}% to be affected, see Regions."
 
 
 def reader_sentence(aspects: Aspects) -> str:
@@ -297,7 +306,32 @@ def method_sentence(method: str, *, knows_old: bool = True) -> str:
         )
     if method == DA_NET:
         return "Method: DA-Net, trained networks that judge each region of both sides against the other side."
+    if method == RADIOMICS:
+        return "Method: radiomics, a trained random forest for each region on features of both its sides."
     return f"Method: {method}."
+
+
+def attention_sentence(aspects: Aspects) -> str:
+    """Return what the pictures of attention show, and what they do not."""
+    told = (
+        "Slices through the regions that the network found affected, plain and with its attention in colour: how much "
+        "each place weighed in the answer for its region, as a share of the place that weighed most. The network is "
+        "trained to look at its region: colour inside is no proof of an infarct, colour on bone or far outside is a "
+        "reason for doubt."
+    )
+    overruled = [
+        finding
+        for finding, counted in zip(aspects.regions, as_counted(aspects.regions, aspects.overrides), strict=True)
+        if finding.affected and not counted.affected
+    ]
+    return f"{told} Dashed white: not affected, says a reader." if overruled else told
+
+
+def regions_sentence(aspects: Aspects) -> str:
+    """Return what drew the regions."""
+    if aspects.regions_method == "vbnet":
+        return "Regions: VB-Net, a trained network that draws them on this scan."
+    return "Regions: those of the atlas, registered to this scan."
 
 
 def probability_note(findings: Findings, method: str) -> str:
@@ -306,6 +340,20 @@ def probability_note(findings: Findings, method: str) -> str:
         return "Probabilities weigh the side difference against this scan's own noise; not calibrated on patients."
     bases = {w.calibrated_on for w in findings.provenance.weights if w.system == SYSTEMS.get(method, method)}
     return f"Probabilities are calibrated on {listed(sorted(bases))}." if bases else ""
+
+
+def threshold_note(findings: Findings, method: str) -> str:
+    """Return from which probability on a region counts as affected; empty of a method that is not trained."""
+    if method not in (DA_NET, RADIOMICS):
+        return ""
+    groups = findings.provenance.config.get(SYSTEMS.get(method, method), {}).get("groups", ())
+    bounds: dict[str, list[Region]] = {}
+    for group in groups:
+        bounds.setdefault(percent(group["threshold"]), []).extend(group["regions"])
+    if len(bounds) == 1:
+        return f"A region counts as affected from {next(iter(bounds))} on."
+    told = [f"{bound} ({', '.join(regions)})" for bound, regions in bounds.items()]
+    return f"A region counts as affected from these probabilities on: {listed(told)}." if told else ""
 
 
 def methods_note(findings: Findings) -> str:
@@ -422,6 +470,8 @@ def program_facts(findings: Findings) -> list[tuple[str, str]]:
         "follow-up": findings.followup_infarct,
     }
     ran = [f"{name}: {section.method}" for name, section in methods.items() if section is not None]
+    if findings.aspects is not None:
+        ran.append(f"ASPECTS regions: {findings.aspects.regions_method}")
     steps = ", ".join(f"{step} {number(seconds)} s" for step, seconds in findings.timings_s.items())
     facts = [
         (

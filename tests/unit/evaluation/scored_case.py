@@ -1,10 +1,12 @@
 """One small head with a region drawn on each side, and a made-up method that scores it."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from infarct.anatomy import REGIONS, SIDES, Side, region_label
 from infarct.cohorts import AspectsTruth, Case, Clinical, LabelledScan
-from infarct.evaluation.aspects import Answer
+from infarct.evaluation.aspects import Answer, RegionMaps, Scored
 from infarct.findings import Aspects, RegionFinding
 from infarct.volume import Acquisition, Geometry, Scan
 
@@ -65,5 +67,10 @@ def findings(side: Side | None = None) -> Aspects:
 
 
 def answer(side: Side | None = None) -> Answer:
-    """Return the method's findings with the true regions."""
-    return Answer(findings(side), region_map(), 1.5)
+    """Return the findings of the one method with the true regions."""
+    return answer_of({"asymmetry": findings(side)})
+
+
+def answer_of(found: Mapping[str, Aspects]) -> Answer:
+    """Return what methods found, by their names, with the true regions."""
+    return Answer({name: Scored(aspects, 1.5) for name, aspects in found.items()}, RegionMaps({"atlas": region_map()}))

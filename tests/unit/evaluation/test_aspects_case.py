@@ -15,11 +15,15 @@ from infarct.evaluation.aspects import (
     SYSTEM,
     Answer,
     AspectsAbout,
+    AspectsResult,
+    RegionMaps,
+    ScanResults,
+    Scored,
     evaluate_regions,
     reader_name,
     region_dice,
 )
-from infarct.findings import Aspects, RegionFinding
+from infarct.findings import Aspects, RegionFinding, RegionMethod
 from unit.evaluation.drawn_aspects import drawn_scores
 
 AFFECTED = ("I", "M2")
@@ -51,8 +55,15 @@ ABOUT = AspectsAbout("a", "p", "here", side="left")
 EMPTY = np.zeros((3, 4, 5), dtype=np.uint8)
 
 
+def evaluated(found: np.ndarray, truth: np.ndarray | None, *, seconds: float | None = None) -> AspectsResult:
+    """Return the result of one method that scored the atlas's regions."""
+    answer = Answer({"mine": Scored(FOUND, seconds)}, RegionMaps({"atlas": found}))
+    return evaluate_regions(answer, TRUTH, truth, ABOUT).by_method["mine"]
+
+
 def test_truth_and_findings_meet_region_by_region() -> None:
-    result = evaluate_regions(Answer(FOUND, EMPTY, 2.5), TRUTH, EMPTY, ABOUT)
+    result = evaluated(EMPTY, EMPTY, seconds=2.5)
+    assert result.seconds == 2.5
     found = {(one.region, one.side): one for one in result.regions}
     assert len(found) == 20
     assert [one.side for one in result.affected_side] == ["left"] * 10
@@ -67,7 +78,7 @@ def test_truth_and_findings_meet_region_by_region() -> None:
 
 
 def test_scores_are_of_the_side_of_the_stroke() -> None:
-    result = evaluate_regions(Answer(FOUND, EMPTY), TRUTH, None, ABOUT)
+    result = evaluated(EMPTY, None)
     assert result.score_by(CORE) == 8
     assert result.score_by("reader 2") == 0
     assert result.score_by(SYSTEM) is None  # M6 decides it and cannot be judged
@@ -89,23 +100,49 @@ def test_region_dice_by_hand() -> None:
     found[0, 0, 2:5] = region_label("C", "right")
     found[2] = region_label("I", "left")  # not in the truth: there is nothing to overlap with
     assert region_dice(found, truth) == {1: pytest.approx(2 * 2 / (4 + 3)), 20: 0.0}
-    result = evaluate_regions(Answer(FOUND, found), TRUTH, truth, ABOUT)
+    result = evaluated(found, truth)
     assert [one.dice for one in result.regions if one.dice is not None] == [pytest.approx(4 / 7), 0.0]
+    assert all(one.network_dice is None and one.atlas_dice is None for one in result.regions)
     assert region_dice(truth, truth) == {1: 1.0, 20: 1.0}
     with pytest.raises(ValueError, match="shape"):
         region_dice(found[1:], truth)
 
 
+@pytest.mark.parametrize("used", ["vbnet", "atlas"])
+def test_the_dice_of_network_and_atlas_stand_beside_that_of_the_scored_regions(used: RegionMethod) -> None:
+    truth, half = EMPTY.copy(), EMPTY.copy()
+    truth[0, 0, :4] = half[0, 0, :2] = region_label("C", "right")
+    maps = RegionMaps({"atlas": half, "vbnet": truth}, used, disagree=True)
+    found = evaluate_regions(Answer({"mine": Scored(FOUND)}, maps), TRUTH, truth, ABOUT).by_method["mine"]
+    caudate = found.regions[0]
+    assert (caudate.network_dice, caudate.atlas_dice) == (1.0, pytest.approx(2 / 3))
+    assert caudate.dice == (caudate.network_dice if used == "vbnet" else caudate.atlas_dice)
+    assert (found.drawn_by, found.regions_disagree) == (used, True)
+
+
+def test_methods_share_truth_and_regions_and_keep_their_own_scores() -> None:
+    other = FOUND.model_copy(update={"left_score": 3, "regions": tuple(reversed(FOUND.regions))})
+    answer = Answer({"first": Scored(FOUND, 2.0), "second": Scored(other, 3.0)}, RegionMaps({"atlas": EMPTY}))
+    found = evaluate_regions(answer, TRUTH, EMPTY, ABOUT)
+    assert found.about == ABOUT
+    first, second = found.by_method["first"], found.by_method["second"]
+    assert first.regions == second.regions  # whatever the order of the findings
+    assert (second.left_score, second.seconds, first.left_score, first.seconds) == (3, 3.0, None, 2.0)
+
+
 def test_findings_without_a_region_are_refused() -> None:
     short = FOUND.model_copy(update={"regions": FOUND.regions[1:]})
     with pytest.raises(ValueError, match="lack region C of the right"):
-        evaluate_regions(Answer(short, EMPTY), TRUTH, None, ABOUT)
+        evaluate_regions(Answer({"mine": Scored(short)}, RegionMaps({"atlas": EMPTY})), TRUTH, None, ABOUT)
 
 
 def test_results_survive_json() -> None:
-    by_hand = evaluate_regions(Answer(FOUND, EMPTY), TRUTH, None, ABOUT)
-    for result in (by_hand, *drawn_scores("here", 5, healthy=0.4)):
+    by_hand = evaluated(EMPTY, None)
+    for drawn in (by_hand, *drawn_scores("here", 5, healthy=0.4)):
+        result = ScanResults({"one": drawn, "two": replace(drawn, score=3, drawn_by="vbnet")})
         text = json.dumps(ASPECTS_FORM.written(result), allow_nan=False)
         assert ASPECTS_FORM.read(json.loads(text)) == result
     with pytest.raises((KeyError, TypeError)):
-        ASPECTS_FORM.read({"about": 3})
+        ASPECTS_FORM.read({"by_method": {"one": {"about": 3}}})
+    with pytest.raises(ValueError, match="no method"):
+        ASPECTS_FORM.read({"by_method": {}})

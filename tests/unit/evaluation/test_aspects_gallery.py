@@ -11,7 +11,8 @@ from infarct.evaluation.aspects_gallery import CALLED_STYLE, TRUE_STYLE, aspects
 from unit.evaluation.drawn_aspects import drawn_scores
 from unit.evaluation.scored_case import TRUTH, answer, region_map, scan
 
-RESULT = evaluate_regions(answer(), TRUTH, region_map(), AspectsAbout("a", "p", "here", side="left", onset_h=2.0))
+ABOUT = AspectsAbout("a", "p", "here", side="left", onset_h=2.0)
+RESULT = evaluate_regions(answer(), TRUTH, region_map(), ABOUT).by_method["asymmetry"]
 NOTHING = np.zeros_like(region_map())
 
 

@@ -19,6 +19,7 @@ from infarct.evaluation.aspects_summary import (
     score_pairs,
     summarise_aspects,
 )
+from infarct.evaluation.aspects_tables import region_overlap, worst
 from unit.evaluation.drawn_aspects import drawn_scores, scored
 
 RESULTS = drawn_scores("here", 30, healthy=0.2)
@@ -189,3 +190,50 @@ def test_groups_stand_apart_and_few_cases_are_no_error() -> None:
     assert [one.group for one in found.overview] == ["here", "alone"]
     assert all(math.isnan(one.icc_absolute.low) for one in found.scores)
     assert summarise_aspects([]).regions == ()
+
+
+def test_strata_tell_both_hemispheres_and_the_cut() -> None:
+    """One class holds all strokes, so its figures are those of all strokes."""
+    strokes = [replace(one, about=replace(one.about, kvp=100.0)) for one in RESULTS if one.about.side]
+    found = summarise_aspects(strokes, resamples=10)
+    (one,) = (row for row in found.strata if (row.by, row.judge, row.reference) == ("tube voltage", SYSTEM, CORE))
+    both = regions(SYSTEM, CORE, "both hemispheres", "all", found)
+    assert (one.both, one.both_auc) == (both.decisions, both.auc)
+    assert one.above_cut == cut(found, 6, "above").decisions
+
+
+def test_network_and_atlas_are_held_against_each_other_scan_by_scan() -> None:
+    assert all(one.network is None and one.gain is None for one in SUMMARY.overlap)
+    drawn = [
+        replace(
+            one,
+            regions=tuple(replace(region, network_dice=0.8, atlas_dice=0.5 + number / 100) for region in one.regions),
+            drawn_by="vbnet" if number else "atlas",
+            regions_disagree=number < 2,
+        )
+        for number, one in enumerate(RESULTS[:7])
+    ]
+    found = summarise_aspects(drawn, resamples=10)
+    whole = found.overlap[-1]
+    assert whole.network is not None
+    assert whole.gain is not None
+    assert whole.network.mean.estimate == pytest.approx(0.8)
+    assert whole.gain.estimate == pytest.approx(0.3 - 0.03)
+    assert whole.gain.low < whole.gain.estimate < whole.gain.high
+    assert (found.overview[0].drawn_by_network, found.overview[0].regions_disagree) == (6, 2)
+    titles = [column.title for column in region_overlap(found).columns]
+    assert titles[-3:] == ["Network", "Atlas", "Network less atlas"]
+    assert [column.title for column in region_overlap(SUMMARY).columns][-1] == "Dice"
+
+
+def test_the_worst_scans_by_hand() -> None:
+    """Wrong regions: none, two missed, one wrongly called and two on the other side."""
+    by_hand = [case("left", 3, 3, 0), case("right", 4, 2, 1), case("left", 0, 1, 2, elsewhere=2)]
+    table = worst(by_hand)
+    names = [column.name for column in table.columns]
+    told = [dict(zip(names, row, strict=True)) for row in table.rows]
+    assert [(row["id"], row["wrong"]) for row in told] == [("2", 3), ("1", 2)]
+    assert (told[0]["missed"], told[0]["wrongly_called"]) == (None, "R-C R-I L-C")
+    assert (told[1]["missed"], told[1]["wrongly_called"]) == ("R-IC R-L", None)
+    assert (told[1]["core_score"], told[1]["system_score"], told[1]["dice"]) == (6, 8, pytest.approx(0.8))
+    assert len(worst(drawn_scores("many", 60)).rows) == 20

@@ -18,7 +18,7 @@ from infarct.evaluation import run, segment_report
 from infarct.evaluation.figures import Drawing
 from infarct.evaluation.record import Record
 from infarct.evaluation.result import Failure
-from infarct.evaluation.run import Evaluated, Task, Work, evaluate_all
+from infarct.evaluation.run import ONLY_REPORT, Evaluated, Task, Work, evaluate_all
 from infarct.evaluation.segment import CaseResult
 from infarct.evaluation.segment_form import SEGMENT_FORM as FORM
 from infarct.evaluation.segment_report import write_segment_report
@@ -55,7 +55,8 @@ class Counted:
         if task.index == 2:
             raise StepFailed("no brain found in the scan")
         result = drawn_case("here", task.index, healthy=0.3)
-        return Evaluated(replace(result, about=replace(result.about, fingerprint=task.fingerprint)), picture())
+        about = replace(result.about, fingerprint=task.fingerprint)
+        return Evaluated(replace(result, about=about), {ONLY_REPORT: picture()})
 
 
 class Pool:

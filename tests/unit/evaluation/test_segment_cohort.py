@@ -10,6 +10,7 @@ from infarct.cohorts.case import key_of
 from infarct.errors import StepFailed
 from infarct.evaluation import segment_cohort
 from infarct.evaluation.named_cohorts import Named, tasks_of
+from infarct.evaluation.run import ONLY_REPORT
 from infarct.evaluation.segment import Prediction
 from infarct.evaluation.segment_cohort import (
     SegmentOrder,
@@ -31,7 +32,7 @@ def test_one_case_by_hand() -> None:
     assert math.isnan(about.detectability)
     assert (found.result.counts.tp, found.result.counts.fn, found.result.counts.fp) == (300, 100, 0)
     assert found.result.counts.tn == LESION.size - 400  # the system's brain stands in for the truth's
-    assert found.picture.startswith(b"\x89PNG")
+    assert found.pictures[ONLY_REPORT].startswith(b"\x89PNG")
 
 
 def test_a_case_nobody_labelled_has_no_answer() -> None:

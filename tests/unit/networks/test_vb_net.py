@@ -1,6 +1,7 @@
 """The VB-Net against its description, written out the slow way."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,20 @@ def test_the_published_one_merges_slices_in_its_last_two_levels_only() -> None:
             level.register_forward_hook(lambda _module, _inputs, output: sizes.append(tuple(output.shape[1:])))
         assert network(torch.zeros(1, 1, 32, 160, 128)).shape == (1, 21, 32, 160, 128)
     assert sizes == [(16, 32, 160, 128), (32, 32, 80, 64), (64, 32, 40, 32), (128, 16, 20, 16), (256, 8, 10, 8)]
+
+
+def test_a_prior_is_added_to_the_classes_that_it_is_of() -> None:
+    """A network that says nothing answers with what it was given; outputs beside those keep their own answer."""
+    network = VbNet(replace(SMALL, in_channels=3, out_channels=4, prior=2)).eval()
+    batch = torch.randn(1, 3, 2, 4, 4)
+    plain = VbNet(replace(SMALL, in_channels=3, out_channels=4)).eval()
+    plain.load_state_dict(network.state_dict())
+    change = network(batch) - plain(batch)
+    torch.testing.assert_close(change[:, 1:3], batch[:, 1:])
+    assert not change[:, [0, 3]].any()
+    for wrong in (3, -1):
+        with pytest.raises(ValueError, match="prior"):
+            replace(SMALL, prior=wrong)
 
 
 def test_total_stride() -> None:

@@ -1,5 +1,7 @@
 """The input of the cascade: shrinking, coordinates, classes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,8 +14,10 @@ from infarct.preprocess.cascade_input import (
     channels_of,
     class_of_label,
     coordinates,
+    place_channels,
     shrunk,
 )
+from infarct.preprocess.region_prior import region_prior
 from infarct.volume import Geometry
 
 SETTING = CascadeSetting((1, 3, 3), (4, 8, 8), (4, 8, 8))
@@ -53,6 +57,15 @@ def test_the_shrunk_head_is_still_symmetric(shape: tuple[int, int, int], factor:
     np.testing.assert_allclose(one.to_atlas @ [*coarse, 1], matrix @ [*fine, 1])
 
 
+def test_a_box_keeps_its_place_in_the_atlas() -> None:
+    matrix = np.array([[0.0, 0.1, 1.4, -3.0], [0.3, 1.6, 0.2, 1.0], [5.0, 0.2, 0.0, 2.0]])
+    part = given((4, 10, 12), matrix).cut((slice(1, 3), slice(2, 10), slice(5, 9)))
+    assert part.image.shape == part.inside.shape == (2, 8, 4)
+    assert part.to_atlas is not None
+    np.testing.assert_allclose(part.to_atlas @ [1, 2, 3, 1], matrix @ [2, 4, 8, 1])
+    assert given((4, 10, 12)).cut((slice(1, 3), slice(2, 10), slice(5, 9))).to_atlas is None
+
+
 def test_labels_are_those_in_the_middle_of_a_block() -> None:
     labels = np.zeros((1, 6, 6), np.uint8)
     labels[0, 1, 4] = 7
@@ -72,19 +85,33 @@ def test_the_map_to_the_atlas_takes_the_side_from_the_plane() -> None:
 
 def test_coordinates_by_hand() -> None:
     matrix = np.array([[0, 0, 50.0, -25], [0, 20, 0, 10], [100, 0, 0, -100]])
-    found = coordinates(matrix, (2, 1, 2), sided=False)
-    assert found[0].tolist() == [[[0.25, 0.25]], [[0.25, 0.25]]]
+    found = coordinates(matrix, (2, 1, 2))
+    assert found[0].tolist() == [[[-0.25, 0.25]], [[-0.25, 0.25]]]
     np.testing.assert_allclose(found[1], 0.1)
     assert found[2, :, 0, 0].tolist() == [-1, 0]
-    assert coordinates(matrix, (2, 1, 2), sided=True)[0, 0, 0].tolist() == [-0.25, 0.25]
-    assert not coordinates(None, (2, 1, 2), sided=False).any()
+    assert not coordinates(None, (2, 1, 2)).any()
 
 
 def test_channels_are_as_many_as_the_setting_says() -> None:
-    plain = CascadeSetting((1, 1, 1), (4, 4, 4), (4, 4, 4), coordinates=False, sided=True)
+    plain = replace(SETTING, coordinates=False, prior=False, sided=True)
+    alone = replace(SETTING, coordinates=False)
     head = given((2, 3, 4), np.eye(3, 4))
-    assert (len(channels_of(head, SETTING)), SETTING.in_channels, SETTING.out_channels) == (4, 4, 12)
-    assert (len(channels_of(head, plain)), plain.in_channels, plain.out_channels) == (1, 1, 22)
+    for setting, channels, outputs in ((SETTING, 15, 12), (alone, 12, 12), (plain, 1, 22)):
+        assert (len(channels_of(head, setting)), setting.in_channels, setting.out_channels) == (
+            channels,
+            channels,
+            outputs,
+        )
+
+
+def test_what_lies_on_both_sides_looks_alike_unless_sides_have_outputs() -> None:
+    matrix = np.array([[0, 0, 50.0, -25], [0, 20, 0, 10], [100, 0, 0, -100]])
+    parts = coordinates(matrix, (2, 1, 2))
+    unsided = np.concatenate(place_channels(parts, SETTING))
+    np.testing.assert_array_equal(unsided, unsided[..., ::-1])
+    np.testing.assert_allclose(unsided[3:], region_prior(100 * parts))
+    (sided,) = place_channels(parts, replace(SETTING, prior=False, sided=True))
+    np.testing.assert_array_equal(sided, parts)
 
 
 def test_classes_of_labels() -> None:
@@ -100,3 +127,5 @@ def test_wrong_settings_are_refused() -> None:
             CascadeSetting(
                 **{"factor_zyx": (1, 1, 1), "coarse_tile_zyx": (1, 1, 1), "fine_tile_zyx": (1, 1, 1), **values}
             )  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no sides"):
+        replace(SETTING, sided=True)

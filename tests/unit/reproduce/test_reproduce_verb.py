@@ -1,5 +1,6 @@
 """The verb: from nothing to tables, and what it refuses."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,17 +8,18 @@ import typer
 from typer.testing import CliRunner
 
 from infarct.cli.reproduce import reproduce
-from infarct.errors import BadRequest
-from infarct.reproduce import segment_rows, segment_run
+from infarct.errors import BadRequest, UnreadableInput
+from infarct.reproduce import aspects_rows, aspects_run, segment_rows, segment_run
 from unit.reproduce.miniature import miniature, prepare_blobs
+from unit.reproduce.miniature_aspects import made_up_sides, miniature_aspects, prepare_boxes, prepare_plan
 
 app = typer.Typer()
 app.add_typer(reproduce, name="reproduce")
 
 
-def run(*words: str | Path) -> tuple[str, str]:
+def run(*words: str | Path, paper: str = "segment") -> tuple[str, str]:
     """Return what the verb prints on stdout and stderr. Raises what it raises."""
-    done = CliRunner().invoke(app, ["reproduce", "segment", *map(str, words)], catch_exceptions=False)
+    done = CliRunner().invoke(app, ["reproduce", paper, *map(str, words)], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.stdout, done.stderr
 
@@ -54,3 +56,24 @@ def test_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(BadRequest, match=r"infarct\[train\]"):
         run("-o", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_aspects_paper_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = miniature_aspects()
+    study = replace(whole, ablation=whole.ablation[:1], curve=(whole.curve[0], whole.ablation[0]))
+    monkeypatch.setattr(aspects_rows, "study_of", lambda *, reduced: study if reduced else None)
+    monkeypatch.setattr(aspects_run, "prepare_ordered", prepare_boxes)
+    monkeypatch.setattr(aspects_run, "stroke_sides", made_up_sides)
+    out = tmp_path / "out"
+    with pytest.raises(UnreadableInput, match="no readable index"):
+        run("-o", out, "--reduced", "--cases", tmp_path / "none", paper="aspects")
+    assert not out.exists()
+    prepare_plan(study.plan, tmp_path / "cases")
+    printed, told = run("-o", out, "--reduced", "--cases", tmp_path / "cases", paper="aspects")
+    assert printed.split() == [str(out / "ablation.md")]
+    assert "full model: begun" in told
+    tables = {path.name: path.read_text() for path in out.glob("*.md")}
+    assert set(tables) == {"ablation.md", "learning_curve.md"}
+    _, told = run("-o", out, "--reduced", "--cases", tmp_path / "cases", "--quiet", paper="aspects")
+    assert told == ""
+    assert {path.name: path.read_text() for path in out.glob("*.md")} == tables

@@ -11,16 +11,18 @@ import pytest
 from infarct.errors import BadRequest
 from infarct.evaluation.segment import CaseAbout
 from infarct.reproduce import segment_run
+from infarct.reproduce.place import claim_folder
 from infarct.reproduce.segment_rows import FULL_MODEL, Study
 from infarct.reproduce.segment_run import (
     RowResult,
     as_trained,
     case_result,
-    claim_folder,
+    claim_of,
     prepare_study,
     run_study,
     splits_of,
 )
+from infarct.reproduce.side_by_side import side_by_side
 from infarct.training.fit import Machine, fit
 from infarct.training.store import read_index
 from infarct.types import Float32Array
@@ -125,6 +127,32 @@ def test_folds_test_each_patient_once(tmp_path: Path, trained: list[Any]) -> Non
     assert lines[-1] == "row 1 of 1, fold 2 of 2: no preprocessing: testing"
 
 
+def test_with_several_jobs_rows_are_trained_before_they_are_tested(
+    tmp_path: Path, trained: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the jobs take turns: the roles of each fold must be right at each of its trainings."""
+    seen: list[tuple[int, list[str]]] = []
+
+    def in_turns(work: Any, items: Any, *, jobs: int, tell: Any) -> None:
+        seen.append((jobs, list(items)))
+        side_by_side(work, items, jobs=1, tell=tell)
+
+    monkeypatch.setattr(segment_run, "side_by_side", in_turns)
+    study = miniature(folds=2)
+    study = replace(study, rows=study.rows[:1])
+    prepared = prepare_study(study, tmp_path / "out")
+    (found,) = run_study(study, prepared, tmp_path / "out", machine=MACHINE, jobs=2)
+    assert seen == [(2, ["training no preprocessing"])] * 2
+    assert trained[:2] == trained[2:], "each is trained, and then looked at again before it is tested"
+    for (_, training, held_out), fold in zip(trained[:2], found.folds[25], strict=True):
+        assert not training & held_out
+        assert {case.about.id for case in fold.results} == held_out
+    seen.clear()
+    run_study(study, prepared, tmp_path / "out", machine=MACHINE, jobs=2)
+    assert seen == [(2, []), (2, [])]
+    assert len(trained) == 4
+
+
 def test_splits_are_by_patient_and_the_same_again() -> None:
     plan = miniature(train=8, test=2).patients
     (single,) = splits_of(plan, None)
@@ -139,13 +167,13 @@ def test_refuses_a_folder_with_something_else(tmp_path: Path) -> None:
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "file").touch()
     with pytest.raises(BadRequest, match="not empty"):
-        claim_folder(miniature(), tmp_path / "used")
+        claim_folder(tmp_path / "used", claim_of(miniature()))
     assert len(list((tmp_path / "used").iterdir())) == 1
-    claim_folder(miniature(), tmp_path / "new")
-    claim_folder(miniature(), tmp_path / "new")
+    claim_folder(tmp_path / "new", claim_of(miniature()))
+    claim_folder(tmp_path / "new", claim_of(miniature()))
     assert json.loads((tmp_path / "new" / "reproduction.json").read_text())["size"] == "reduced"
     with pytest.raises(BadRequest, match="another size"):
-        claim_folder(miniature(folds=2), tmp_path / "new")
+        claim_folder(tmp_path / "new", claim_of(miniature(folds=2)))
 
 
 class MarksAll:

@@ -14,8 +14,9 @@ from infarct.pipeline import Models, analyze
 from infarct.preprocess.head import Head
 from infarct.preprocess.region_input import RegionInput, RegionSetting
 from infarct.runtime import make_engine
-from infarct.systems.aspects import RegionGroup, Scorer, Seen, config_of, judge, load_scorer, look, score_head
+from infarct.systems.aspects import Scorer, load_scorer
 from infarct.systems.regions import Contrast, MeasuredRegion
+from infarct.systems.scoring import RegionGroup, Seen, config_of, judge, score_head
 from infarct.volume import Geometry
 from infarct.weights import WeightSet, save_weights
 from plain_head import PlainPatient
@@ -74,18 +75,21 @@ def mirrored(prepared: RegionInput) -> RegionInput:
 
 
 def test_a_mirrored_head_has_the_sides_changed(scorer: Scorer) -> None:
-    own, other = look(boxes(), scorer), look(mirrored(boxes()), scorer)
+    own, other = scorer.look(boxes()), scorer.look(mirrored(boxes()))
     assert set(own) == {(region, side) for region in REGIONS for side in SIDES}
     for (region, side), seen in own.items():
         turned = other[region, opposite(side)]
         assert turned.logit == pytest.approx(seen.logit, abs=1e-5)
+        assert turned.attention is not None
+        assert seen.attention is not None
         np.testing.assert_allclose(turned.attention[:, :, ::-1], seen.attention, atol=1e-5)
     assert len({round(seen.logit, 6) for seen in own.values()}) > 15
 
 
 def test_attention_lies_around_its_region(scorer: Scorer) -> None:
     prepared = boxes()
-    for (region, side), seen in look(prepared, scorer).items():
+    for (region, side), seen in scorer.look(prepared).items():
+        assert seen.attention is not None
         where = np.argwhere(prepared.regions == region_label(region, side)).mean(axis=0)
         reach = np.abs(np.argwhere(seen.attention > 0) - where).max(axis=0)
         assert (reach <= np.array(TINY.patch_zyx) / 2 + 1).all()
@@ -93,7 +97,7 @@ def test_attention_lies_around_its_region(scorer: Scorer) -> None:
 
 
 def test_a_region_missing_on_one_side_is_not_seen_on_either(scorer: Scorer) -> None:
-    found = look(boxes(missing=("M2", "left")), scorer)
+    found = scorer.look(boxes(missing=("M2", "left")))
     assert ("M2", "left") not in found
     assert ("M2", "right") not in found
     assert len(found) == 18
@@ -122,6 +126,7 @@ def test_a_head_is_scored(left_head: Head, left_patient: PlainPatient, scorer: S
     result = score_head(left_patient.scan, left_head, scorer, old=np.zeros_like(left_head.brain))
     assert result.aspects.method == "da_net"
     assert all(region.probability is not None for region in result.aspects.regions if region.evaluable)
+    assert result.attention is not None
     assert result.attention.shape == left_head.hu.shape
     assert result.attention.dtype == np.float32
     drawn = {region.side for region in result.aspects.regions if region.affected}
@@ -176,7 +181,10 @@ def test_weights_for_something_else_are_refused(tmp_path) -> None:
 
 
 def test_the_pipeline_takes_aspects_from_the_network(left_patient: PlainPatient, scorer: Scorer) -> None:
-    findings = analyze(left_patient.scan, models=Models(aspects=scorer)).findings
+    analysis = analyze(left_patient.scan, models=Models(aspects=scorer))
+    findings, attention = analysis.findings, analysis.maps.aspects_attention
+    assert attention is not None
+    assert attention.shape == left_patient.scan.geometry.shape_zyx
     assert findings.aspects is not None
     assert findings.aspects.method == "da_net"
     assert findings.infarct is not None

@@ -7,11 +7,22 @@ import pytest
 
 from infarct.errors import StepFailed
 from infarct.preprocess.cascade_input import CascadeInput, CascadeSetting, Shrinking
-from infarct.systems.region_cascade import Cascade, box_around, exclusive, find_regions, labels_of, left_half, smoothed
+from infarct.systems.region_cascade import (
+    Cascade,
+    box_around,
+    exclusive,
+    find_regions,
+    labels_of,
+    left_half,
+    smoothed,
+    tile_around,
+)
 from infarct.types import Float32Array
 
 SHAPE = (8, 30, 24)
-SETTING = CascadeSetting((1, 3, 3), (8, 12, 12), (4, 12, 24), coordinates=False, reach_mm=3.0, smoothing_mm=0.0)
+SETTING = CascadeSetting(
+    (1, 3, 3), (8, 12, 12), (4, 12, 24), coordinates=False, prior=False, reach_mm=3.0, smoothing_mm=0.0
+)
 
 
 class Painted:
@@ -92,6 +103,22 @@ def test_a_speck_does_not_widen_the_box() -> None:
     given = head([])
     how = Shrinking.of(SHAPE, SETTING.factor_zyx)
     assert box_around(region, how, given, 0.0) == (slice(3, 5), slice(12, 18), slice(3, 21))
+
+
+def test_the_fine_network_sees_the_one_tile_that_training_cuts() -> None:
+    """However far around the box it may look: tiles that show other parts of the head are answered worse."""
+    fine = Painted()
+    given = head(PAIR)
+    found = find_regions(Cascade(Painted(), fine, replace(SETTING, reach_mm=50.0)), given)
+    assert found.box == (slice(2, 6), slice(9, 21), slice(0, 24))
+    assert len(fine.tiles) == 2
+    np.testing.assert_array_equal(fine.tiles[0], given.image[found.box])
+
+
+def test_a_box_longer_than_a_tile_takes_several() -> None:
+    tight, wide = (slice(0, 2), slice(5, 15), slice(0, 8)), (slice(0, 2), slice(3, 17), slice(0, 10))
+    assert tile_around(tight, wide, (2, 30, 20), (4, 8, 12)) == (slice(0, 2), slice(3, 17), slice(0, 12))
+    assert tile_around(tight, wide, (2, 30, 20), (4, 12, 5)) == (slice(0, 2), slice(4, 16), slice(0, 10))
 
 
 def test_each_side_has_outputs_of_its_own_as_published() -> None:

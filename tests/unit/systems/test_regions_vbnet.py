@@ -25,7 +25,7 @@ from infarct.types import Float32Array
 from infarct.volume import Acquisition, Geometry, Scan, Source
 from infarct.weights import WeightSet, save_weights
 
-SETTING = CascadeSetting((1, 3, 3), (12, 24, 24), (12, 48, 48))
+SETTING = CascadeSetting((1, 3, 3), (12, 24, 24), (12, 48, 48), prior=False)
 GEOMETRY = Geometry.regular((14, 60, 64), (3.0, 1.5, 1.5), origin_mm=(-49, -40, -10))
 CENTRE, RADIUS = np.array([20.0, 5.0, 8.0]), 9.0
 

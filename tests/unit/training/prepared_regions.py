@@ -1,4 +1,4 @@
-"""Cases for DA-Net that need no phantom: boxes for regions in noise, darker where they are affected."""
+"""Cases for DA-Net and forests that need no phantom: boxes for regions in noise, darker where they are affected."""
 
 import json
 from dataclasses import asdict, replace
@@ -11,6 +11,7 @@ from infarct.networks.da_net import DaNetConfig
 from infarct.preprocess.region_input import RegionInput, RegionSetting
 from infarct.training.aspects_recipe import ASPECTS_PRESETS, AspectsRecipe
 from infarct.training.cases import CLAIM, PhantomShare, Role, write_index
+from infarct.training.radiomics_recipe import RadiomicsRecipe
 from infarct.training.recipe import Augmentation, Schedule
 from infarct.training.region_cases import PreparedRegions, RegionPlan, TrueAnatomy, save_region_case
 from infarct.training.region_store import StoredRegions
@@ -82,6 +83,13 @@ def tiny_aspects(**changes: object) -> AspectsRecipe:
         checkpoint_every=3,
         seed=7,
     )
+    return replace(tiny, **changes)  # type: ignore[arg-type]
+
+
+def tiny_radiomics(**changes: object) -> RadiomicsRecipe:
+    """Return a recipe of forests that grow in milliseconds."""
+    plan = RegionPlan((PhantomShare("aspects", 2, 1),), TINY)
+    tiny = RadiomicsRecipe("smoke", plan, trees=6, fewest_in_leaf=(1, 2), feature_shares=(0.3,))
     return replace(tiny, **changes)  # type: ignore[arg-type]
 
 

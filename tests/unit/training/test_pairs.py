@@ -6,11 +6,12 @@ from prepared_regions import TINY, boxes, region_case, tiny_aspects
 
 from infarct.anatomy import REGIONS
 from infarct.training.aspects_recipe import TOGETHER
-from infarct.training.pairs import IMAGES, MASKS, PairDataset, affected_sides, pair_of, places_of, varied_pair
-from infarct.training.recipe import Augmentation
+from infarct.training.pairs import IMAGES, MASKS, PairDataset, affected_sides, drawn_pair, pair_of, places_of
+from infarct.training.recipe import Augmentation, Beginning, Implants
 from infarct.training.region_store import StoredRegions
 
 STILL = Augmentation()
+NONE = Implants()
 
 
 def test_items_depend_on_seed_and_number_alone() -> None:
@@ -38,7 +39,8 @@ def test_the_share_of_pairs_from_cases_with_an_infarct(share: float) -> None:
 
 def test_truth_goes_with_the_sides() -> None:
     """Where a side is affected its region is darker: in the items of a training too."""
-    recipe = tiny_aspects(augmentation=replace(tiny_aspects().augmentation, rotation_deg=2.0))
+    turning = replace(tiny_aspects().augmentation, rotation_deg=2.0)
+    recipe = tiny_aspects(augmentation=turning, implants=NONE, beginning=Beginning())
     data = PairDataset([region_case(seed, ill=True) for seed in range(3)], recipe)
     seen = []
     for number in range(30):
@@ -53,7 +55,7 @@ def test_truth_goes_with_the_sides() -> None:
 def test_unvaried_pairs_are_as_they_are() -> None:
     case = region_case(3, ill=True)
     for region in REGIONS:
-        varied = varied_pair(case, region, TINY, STILL, random=np.random.default_rng(0))
+        varied = drawn_pair(case, region, TINY, STILL, NONE, random=np.random.default_rng(0))[0]
         np.testing.assert_array_equal(varied, pair_of(case, region, TINY))
         assert not affected_sides(case, region).all()
 
@@ -65,13 +67,13 @@ def test_both_sides_move_alike() -> None:
     image = np.where(plain.regions > 0, 0.4, 0).astype(np.float32)
     case = StoredRegions("even", replace(plain, image=image), np.zeros(20, dtype=bool))
     moving = Augmentation(rotation_deg=20.0, scale=0.2, shift_mm=3.0, contrast=0.2, offset=0.2)
-    pairs = [varied_pair(case, "L", TINY, moving, random=random) for _ in range(8)]
+    pairs = [drawn_pair(case, "L", TINY, moving, NONE, random=random)[0] for _ in range(8)]
     for pair in pairs:
         np.testing.assert_allclose(pair[:2], pair[2:], atol=1e-5)
         assert set(np.unique(pair[MASKS])) <= {0, 1}
         assert abs(pair[IMAGES]).max() <= 1
     assert len({pair[1].tobytes() for pair in pairs}) > 4
-    noisy = varied_pair(case, "L", TINY, replace(STILL, noise_sd=0.1), random=random)
+    noisy = drawn_pair(case, "L", TINY, replace(STILL, noise_sd=0.1), NONE, random=random)[0]
     assert not np.array_equal(noisy[0], noisy[2])
 
 
@@ -87,7 +89,7 @@ def test_a_shift_moves_by_whole_voxels_what_it_should() -> None:
 
     case = region_case(5, ill=True)
     fixed = AlongY(np.random.Philox(0))
-    moved = varied_pair(case, "M5", TINY, Augmentation(shift_mm=1.5, noise_sd=0.0), random=fixed)
+    moved = drawn_pair(case, "M5", TINY, Augmentation(shift_mm=1.5, noise_sd=0.0), NONE, random=fixed)[0]
     still = pair_of(case, "M5", replace(TINY, patch_zyx=(3, 10, 7)))
     np.testing.assert_allclose(moved, still[:, :, 2:], atol=2e-3)
 

@@ -8,13 +8,13 @@ import pytest
 import typer
 from prepared_blobs import tiny_recipe, write_blobs
 from prepared_heads import tiny_vb, write_heads
-from prepared_regions import tiny_aspects, write_regions
+from prepared_regions import tiny_aspects, tiny_radiomics, write_regions
 from typer.testing import CliRunner
 
 from infarct.cli.train import PresetChoice, SystemChoice, train
 from infarct.errors import BadRequest, Refusal
 from infarct.preprocess.segment_input import InputSetting
-from infarct.training import aspects_recipe, vb_recipe
+from infarct.training import aspects_recipe, radiomics_recipe, vb_recipe
 from infarct.training import recipe as recipes
 from infarct.training.cases import PhantomPlan
 from infarct.training.region_cases import RegionPlan
@@ -30,6 +30,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(recipes.PRESETS, "smoke", tiny_recipe())
     monkeypatch.setitem(aspects_recipe.ASPECTS_PRESETS, "smoke", tiny_aspects())
     monkeypatch.setitem(vb_recipe.VB_PRESETS, "smoke", tiny_vb())
+    monkeypatch.setitem(radiomics_recipe.RADIOMICS_PRESETS, "smoke", tiny_radiomics())
     monkeypatch.setattr("infarct.runtime.engine.find_spec", lambda _: None)
 
 
@@ -112,7 +113,8 @@ def test_the_verb_knows_the_recipes() -> None:
     assert [choice.value for choice in PresetChoice] == list(recipes.PRESETS)
     assert [choice.value for choice in PresetChoice] == list(aspects_recipe.ASPECTS_PRESETS)
     assert [choice.value for choice in PresetChoice] == list(vb_recipe.VB_PRESETS)
-    assert [choice.value for choice in SystemChoice] == ["segment", "aspects", "regions"]
+    assert set(radiomics_recipe.RADIOMICS_PRESETS) <= {choice.value for choice in PresetChoice}
+    assert [choice.value for choice in SystemChoice] == ["segment", "aspects", "regions", "radiomics"]
 
 
 def test_trains_aspects_on_cases_that_are_there_and_goes_on(tmp_path: Path) -> None:
@@ -163,3 +165,58 @@ def test_refuses_before_regions_are_made(system: str, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="no readable index"):
         run("-o", tmp_path / "out", "--cases", write_blobs(tmp_path / "cases"), system=system)
     assert not (tmp_path / "out").exists()
+
+
+def run_radiomics(*words: str | Path) -> str:
+    """Return what the verb prints on stdout for forests, which take no lightning flags. Raises what it raises."""
+    given = ["radiomics", "--preset", "smoke", "--quiet", *map(str, words)]
+    done = CliRunner().invoke(app, given, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_trains_forests_on_cases_that_are_there(tmp_path: Path) -> None:
+    given = ("-o", tmp_path / "out", "--cases", write_regions(tmp_path / "cases"), "--seed", "5")
+    assert run_radiomics(*given).split() == [str(tmp_path / "out" / "weights.safetensors")]
+    weights = load_weights(tmp_path / "out" / "weights.safetensors")
+    assert (weights.system, weights.name) == ("radiomics", "radiomics-smoke")
+    assert weights.card["recipe"]["seed"] == 5
+    with pytest.raises(BadRequest, match="not empty"):
+        run_radiomics(*given)
+
+
+def test_prepares_the_cases_of_forests_in_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(plan: RegionPlan, folder: Path, *, jobs: int, on_done: Any) -> None:
+        assert (plan, jobs) == (tiny_radiomics().phantoms, 1)
+        folder.parent.mkdir(parents=True)
+        write_regions(folder)
+        on_done(3, 3)
+
+    monkeypatch.setattr("infarct.training.region_cases.prepare_region_cases", prepare)
+    run_radiomics("-o", tmp_path / "out", "--cohort", "phantom")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["cases", "weights.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--steps", "3"), "leave out --steps"),
+        (("--resume", "--precision", "bf16"), "leave out --resume, --precision"),
+        (("--accelerator", "cpu"), "leave out --accelerator"),
+        (("--devices", "2", "--strategy", "ddp"), "leave out --devices, --strategy"),
+        (("--num-nodes", "2", "--workers", "0"), "leave out --workers, --num-nodes"),
+        (("--preset", "gpu"), "there are: paper, cpu, smoke"),
+        ((), "what to train on"),
+        (("--cohort", "folder"), "trained on phantoms"),
+    ],
+)
+def test_what_means_nothing_for_forests_is_refused(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match=message):
+        run_radiomics("-o", tmp_path / "out", *words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_forests_tell_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infarct.cli.train.find_spec", lambda name: None if name == "sklearn" else True)
+    with pytest.raises(BadRequest, match=r"infarct\[train\]"):
+        run_radiomics("-o", tmp_path / "out", "--cohort", "phantom")

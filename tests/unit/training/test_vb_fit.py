@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from prepared_heads import SHAPE, head_case, tiny_vb, write_heads
+from prepared_heads import SHAPE, TINY_CASCADE, head_case, tiny_vb, write_heads
 from prepared_regions import TINY
 
 from infarct.errors import BadRequest, UnreadableInput
@@ -20,7 +20,7 @@ from infarct.training.region_store import load_region_cases, read_region_index
 from infarct.training.vb_data import HeadDataset
 from infarct.training.vb_finish import finish_regions, metrics_of
 from infarct.training.vb_module import HeadScore, VbModule, region_dices, score_head, summary_of
-from infarct.training.vb_recipe import STAGES
+from infarct.training.vb_recipe import STAGES, network_of
 from infarct.training.vb_store import load_heads
 from infarct.weights import card_markdown, load_weights, save_weights
 
@@ -165,13 +165,15 @@ def test_cases_are_read_as_they_were_written(cases: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-def test_learns_something_of_what_is_plain(tmp_path: Path) -> None:
-    """Boxes told apart by grey and place, and very small networks: they go the right way."""
-    folder = write_heads(tmp_path / "cases", training=8, validation=3)
-    recipe = tiny_vb(steps=150, validate_every=150, learning_rate=1e-2, average_decay=0.9)
-    fit(recipe, folder, tmp_path / "out", machine=EACH_STEP)
+def test_learns_to_draw_what_is_plain(tmp_path: Path) -> None:
+    """Boxes told apart by grey and place, in heads that were not trained on, by the whole cascade."""
+    folder = write_heads(tmp_path / "cases", training=6, validation=3)
+    cascade = replace(TINY_CASCADE, prior=False)  # the boxes do not lie where the atlas has regions
+    network = network_of(
+        cascade, base=8, reduction=1, strides=((1, 2, 2), (1, 2, 2)), blocks=(1, 1, 1), normalisation="instance"
+    )
+    recipe = tiny_vb(cascade=cascade, network_config=network, steps=150, learning_rate=1e-2, average_decay=0.9)
+    fit(replace(recipe, validate_every=150), folder, tmp_path / "out", machine=EACH_STEP)
     curve = read_curve(tmp_path / "out")
-    losses, dices = (list(curve[name].values()) for name in ("loss", "dice"))
-    assert np.mean(losses[-20:]) < 0.7 * np.mean(losses[:20])
-    assert np.mean(dices[-20:]) > 2 * np.mean(dices[:20])
-    assert max(curve["val_brain_dice"].values()) > 0.9
+    assert curve["val_dice"][149] > 0.9
+    assert curve["val_brain_dice"][149] > 0.9

@@ -68,6 +68,32 @@ def test_tensors_are_kept_as_they_are_stored() -> None:
     assert not tensors["a"].flags.writeable
 
 
+def make_exact(**changes: Any) -> WeightSet:
+    tensors = {"a": np.array([1 / 3, 1e9], np.float32), "b": np.array([40_001], np.int32), "c": np.zeros(2, np.int16)}
+    return make_weights(exact=True, tensors={**tensors, **changes})
+
+
+def test_exact_weights_stay_as_they_are(tmp_path: Path) -> None:
+    """One third as float32 and a count above 2048 are no float16."""
+    made = make_exact()
+    loaded = load_weights(save_weights(made, tmp_path / "w"))
+    assert (loaded.exact, loaded.sha256) == (True, made.sha256)
+    for key, values in made.tensors.items():
+        assert loaded.tensors[key].dtype == values.dtype
+        np.testing.assert_array_equal(loaded.tensors[key], values)
+        assert not values.flags.writeable
+    assert loaded.tensors["a"][0] == np.float32(1 / 3)
+    assert not load_weights(save_weights(make_weights(), tmp_path / "w")).exact
+
+
+@pytest.mark.parametrize(
+    "values", [np.zeros(2), np.zeros(2, np.float16), np.zeros(2, np.int64), np.array([np.nan], np.float32)]
+)
+def test_what_exact_weights_do_not_hold_is_a_mistake(values: Any) -> None:
+    with pytest.raises(ValueError, match="the tensor a holds"):
+        make_exact(a=values)
+
+
 def test_equal_weights_give_equal_bytes(tmp_path: Path) -> None:
     first = save_weights(make_weights(), tmp_path / "a").read_bytes()
     other = make_weights(
@@ -149,6 +175,9 @@ ABOUT = {"format": 1, "system": "s", "name": "n", "network": "w", "network_confi
         described(json.dumps({**ABOUT, "format": 2})),
         save({"a": np.zeros(2, np.float32)}, metadata={"infarct": json.dumps(ABOUT)}),
         save({"a": np.array([np.inf], np.float16)}, metadata={"infarct": json.dumps(ABOUT)}),
+        save({"a": np.zeros(2, np.float32)}, metadata={"infarct": json.dumps({**ABOUT, "exact": 1})}),
+        save({"a": np.zeros(2, np.float64)}, metadata={"infarct": json.dumps({**ABOUT, "exact": True})}),
+        save({"a": np.array([np.inf], np.float32)}, metadata={"infarct": json.dumps({**ABOUT, "exact": True})}),
     ],
 )
 def test_a_file_that_is_not_ours_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:

@@ -169,6 +169,10 @@ def test_the_region_table_has_ten_rows_and_both_sides(page: dict[str, str]) -> N
     assert table.count("○ not affected") == 16
 
 
+def test_where_no_method_tells_its_attention_there_is_no_section_of_it(page: dict[str, str]) -> None:
+    assert not any("Where the network looked" in text for text in page.values())
+
+
 def test_many_lesions_are_cut_with_a_word(case: CaseMaker) -> None:
     scan, analysis = case("lesion")
     infarct = analysis.findings.infarct

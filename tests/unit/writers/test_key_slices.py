@@ -14,6 +14,7 @@ from infarct.writers.key_slices import (
     lesion_strip,
     slab_hu,
 )
+from infarct.writers.panels import DIFFERENCE_SCALE
 
 
 def test_both_levels_are_shown_outlined_plain_narrow_and_as_difference(case: CaseMaker) -> None:
@@ -29,7 +30,9 @@ def test_both_levels_are_shown_outlined_plain_narrow_and_as_difference(case: Cas
         "W80 C40",
     ]
     assert [bool(picture.panel.outlines) for picture in levels[0].pictures] == [True, False, False, False]
-    assert levels[0].pictures[3].panel.difference_hu is not None
+    overlay = levels[0].pictures[3].panel.overlay
+    assert overlay is not None
+    assert overlay.scale is DIFFERENCE_SCALE
 
 
 def test_outlines_take_the_style_of_the_finding_on_the_right_side(case: CaseMaker) -> None:

@@ -9,11 +9,14 @@ from scipy import ndimage
 from infarct.types import Float32Array
 from infarct.volume import Geometry, Scan
 from infarct.writers.panels import (
+    ATTENTION_SCALE,
     BRAIN_WINDOW,
+    DIFFERENCE_SCALE,
     STROKE_WINDOW,
     Field,
     LineStyle,
     Outline,
+    Overlay,
     Panel,
     RgbArray,
     draw_panel,
@@ -121,12 +124,23 @@ def test_dashes_leave_gaps() -> None:
 def test_the_difference_map_is_orange_where_darker_and_clear_where_equal() -> None:
     difference = np.zeros((100, 80), dtype=np.float32)
     difference[20:40, 50:70], difference[20:40, 10:30] = -8.0, 8.0
-    picture = draw_panel(panel_of(slice_hu(), difference_hu=difference), width_px=400).astype(int)
+    picture = draw_panel(panel_of(slice_hu(), overlay=Overlay(difference, DIFFERENCE_SCALE)), width_px=400).astype(int)
     red, _, blue = picture[150, 300]
     assert red > blue + 60
     red, _, blue = picture[150, 100]
     assert blue > red + 40
     assert np.ptp(picture[300, 200]) == 0
+
+
+def test_attention_gets_brighter_on_its_own_side_and_leaves_what_weighed_little_clear() -> None:
+    attention = np.zeros((100, 80), dtype=np.float32)
+    attention[20:40, 50:70], attention[45:65, 50:70], attention[20:40, 10:30] = 1.0, 0.6, 0.1
+    picture = draw_panel(panel_of(slice_hu(), overlay=Overlay(attention, ATTENTION_SCALE)), width_px=400).astype(int)
+    most, less, little = picture[150, 300], picture[275, 300], picture[150, 100]
+    assert most[2] > most[0] + 60
+    assert less[2] > less[0] + 40
+    assert most.sum() > less.sum() + 60
+    assert np.ptp(little) == 0
 
 
 def test_a_field_beyond_the_slice_is_black() -> None:

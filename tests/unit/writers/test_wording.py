@@ -170,11 +170,16 @@ def test_corrections_are_told_with_both_values_reader_and_time() -> None:
         (None, ""),
         ((5, 7), "By the probabilities of the regions: 5 to 7 (95 %)."),
         ((6, 6), "By the probabilities of the regions: 6 (95 %)."),
+        (
+            (7, 10),
+            "By the probabilities of the regions: 7 to 10 (95 %). "
+            "The score lies outside because a region need not be at 50 % to be affected, see Regions.",
+        ),
     ],
 )
 def test_the_interval(interval: tuple[int, int] | None, text: str) -> None:
     told = wording.interval_sentence(make_aspects(score_interval=interval))
-    assert told == text.replace("95 %", f"95{wording.NO_BREAK}%")
+    assert told == text.replace(" %", f"{wording.NO_BREAK}%")
 
 
 @pytest.mark.parametrize(
@@ -197,6 +202,34 @@ def test_probabilities_say_what_they_rest_on() -> None:
     assert "not calibrated on patients" in wording.probability_note(learned, "asymmetry")
     assert wording.probability_note(make_findings(), "aspects") == ""
     assert "not a trained model" in wording.method_sentence("asymmetry")
+    assert "random forest" in wording.method_sentence("radiomics")
+
+
+def test_a_trained_method_says_from_where_on_a_region_is_affected() -> None:
+    groups = [
+        {"name": "cortical", "regions": ("M1", "M2"), "threshold": 0.12},
+        {"name": "deep", "regions": ["C"], "threshold": 0.3},
+    ]
+    plain = make_findings().provenance
+
+    def told(method: str, groups: list[dict[str, object]]) -> str:
+        made = plain.model_copy(update={"config": {"aspects": {"groups": groups}, "radiomics": {"groups": groups}}})
+        return wording.threshold_note(make_findings(provenance=made), method).replace(wording.NO_BREAK, " ")
+
+    two = "A region counts as affected from these probabilities on: 12 % (M1, M2) and 30 % (C)."
+    assert told("da_net", groups) == told("radiomics", groups) == two
+    assert told("da_net", groups[:1]) == "A region counts as affected from 12 % on."
+    assert told("asymmetry", groups) == ""
+    assert wording.threshold_note(make_findings(), "da_net") == ""
+
+
+def test_the_report_says_what_drew_the_regions() -> None:
+    aspects = make_aspects()
+    drawn = aspects.model_copy(update={"regions_method": "vbnet"})
+    assert "atlas" in wording.regions_sentence(aspects)
+    assert "VB-Net" in wording.regions_sentence(drawn)
+    facts = dict(wording.program_facts(make_findings(aspects=drawn)))
+    assert facts["Methods"].endswith("ASPECTS regions: vbnet")
 
 
 def test_weights_that_do_not_know_old_infarcts_are_said_not_to() -> None:

@@ -1,0 +1,73 @@
+"""Which systems take part: those given, those shipped, and one alone that scores ASPECTS."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infarct.cli.models_in_use import SYSTEM_CHOICES, RegionsChoice, check_systems
+from infarct.errors import BadRequest
+from infarct.weights import WeightSet, save_weights, ship, store
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder of shipped weights that stands in for the package's."""
+    (tmp_path / "manifest.json").write_text("{}")
+    for function in (store.shipped, store.load_weights):
+        monkeypatch.setitem(function.__kwdefaults__, "folder", tmp_path)  # type: ignore[arg-type]
+    return tmp_path
+
+
+def made(system: str) -> WeightSet:
+    return WeightSet(system, f"{system}-x", "none", {}, {}, {"a": np.zeros(3)}, {})
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> dict[str, Path]:
+    """Return the user's own weights by system."""
+    return {system: save_weights(made(system), tmp_path / "own" / system) for system in (*SYSTEM_CHOICES, "regions")}
+
+
+@pytest.mark.usefixtures("folder")
+def test_weights_that_are_given_take_part(own: dict[str, Path]) -> None:
+    assert check_systems(None, None) == {}
+    for system in ("aspects", "radiomics"):
+        given = [own[system], own["segment"]]
+        assert check_systems(None, given) == {system: own[system], "segment": own["segment"]}
+        assert check_systems(f"segment,{system}", given) == {system: own[system], "segment": own["segment"]}
+
+
+def test_of_shipped_scorers_the_network_takes_part(folder: Path, own: dict[str, Path]) -> None:
+    ship(made("radiomics"), default=True, folder=folder)
+    assert check_systems(None, None) == {"radiomics": None}
+    ship(made("aspects"), default=True, folder=folder)
+    assert check_systems(None, None) == {"aspects": None}
+    assert check_systems(None, [own["radiomics"]]) == {"radiomics": own["radiomics"]}
+    assert check_systems("radiomics", None) == {"radiomics": None}
+    assert check_systems("none", None) == {}
+
+
+@pytest.mark.usefixtures("folder")
+def test_two_that_score_aspects_are_refused(own: dict[str, Path]) -> None:
+    both = [own["aspects"], own["radiomics"]]
+    for systems, weights in ((None, both), ("aspects,radiomics", None), ("aspects,radiomics", both[:1])):
+        with pytest.raises(BadRequest, match="one system scores ASPECTS: aspects or radiomics"):
+            check_systems(systems, weights)
+    with pytest.raises(BadRequest, match="which --systems leaves out"):
+        check_systems("aspects", both[1:])
+
+
+def test_the_network_draws_regions_where_it_can(folder: Path, own: dict[str, Path]) -> None:
+    given = [own["regions"], own["segment"]]
+    for regions in (None, RegionsChoice.vbnet):
+        assert check_systems(None, given, regions) == {"segment": own["segment"], "regions": own["regions"]}
+        assert check_systems("none", given[:1], regions) == {"regions": own["regions"]}
+    assert check_systems(None, None, RegionsChoice.vbnet) == {"regions": None}
+    with pytest.raises(BadRequest, match="which --regions atlas leaves out"):
+        check_systems(None, given, RegionsChoice.atlas)
+    with pytest.raises(BadRequest, match="two weights for regions"):
+        check_systems(None, given[:1] * 2)
+    ship(made("regions"), default=True, folder=folder)
+    assert check_systems(None, None) == {"regions": None}
+    assert check_systems(None, None, RegionsChoice.atlas) == {}
