@@ -10,14 +10,35 @@ from infarct.networks import NETWORKS, build
 from infarct.runtime import make_engine
 from infarct.weights import WeightSet
 
-PARAMETERS = {"se_res_unet": 6_007_953, "vb_net": 1_889_701, "da_net": 2_329_184}
+PARAMETERS = {
+    "se_res_unet": 6_007_953,
+    "vb_net": 1_889_701,
+    "da_net": 2_329_184,
+    "vgg16": 18_938_312,
+    "resnet50": 24_657_608,
+    "googlenet": 6_235_432,
+    "inception_v3": 22_940_840,
+    "inception_v4": 42_041_064,
+    "inception_resnet_v2": 55_204_712,
+    "dncnn": 556_097,
+}
 """Of each network with its published configuration."""
+PATCHES = ((4, 1, 140, 140), (4, 2))
 SHAPES = {
     "se_res_unet": ((1, 1, 32, 32, 32), (1, 1, 32, 32, 32)),
     "vb_net": ((1, 1, 8, 32, 32), (1, 21, 8, 32, 32)),
     "da_net": ((1, 4, 5, 32, 32), (1, 2, 5, 4, 4)),
+    "vgg16": PATCHES,
+    "resnet50": PATCHES,
+    "googlenet": PATCHES,
+    "inception_v3": PATCHES,
+    "inception_v4": PATCHES,
+    "inception_resnet_v2": PATCHES,
+    "dncnn": ((1, 1, 32, 32), (1, 1, 32, 32)),
 }
 """Of an input of each network and of its answer."""
+EACH = [pytest.param(name, marks=[pytest.mark.slow] * (SHAPES[name] == PATCHES)) for name in NETWORKS]
+"""The networks of patches are large: narrow ones are tested in tests/unit/networks."""
 
 
 def test_every_network_is_pinned() -> None:
@@ -26,10 +47,12 @@ def test_every_network_is_pinned() -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_parameter_count(name: str) -> None:
-    assert sum(parameter.numel() for parameter in build(name, {}).parameters()) == PARAMETERS[name]
+    with torch.device("meta"):
+        network = build(name, {})
+    assert sum(parameter.numel() for parameter in network.parameters()) == PARAMETERS[name]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", EACH)
 def test_forward_and_backward(name: str) -> None:
     """The output is finite and of its shape; every parameter gets a gradient."""
     torch.manual_seed(0)
@@ -45,7 +68,7 @@ def test_forward_and_backward(name: str) -> None:
         assert parameter.grad.abs().max() > 0, key
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", EACH)
 def test_export_agrees(name: str, tmp_path: Path) -> None:
     torch.manual_seed(1)
     network = build(name, {})

@@ -4,7 +4,7 @@ import logging
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,26 +36,39 @@ def check_output(folder: Path, *, source: Path | None = None) -> None:
 def write_results(scan: "Scan", analysis: "Analysis", folder: Path) -> Path:
     """Write all results into ``folder`` at once, and return the path of the report.
 
+    Raises `BadRequest` where the disk does not take them.
+    """
+    from infarct.writers import write_html, write_json
+
+    names: list[str] = []
+
+    def fill(working: Path) -> None:
+        write_json(analysis, working)
+        names.append(write_html(scan, analysis, working).name)
+
+    write_whole(folder, fill)
+    return folder.absolute() / names[0]
+
+
+def write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Let ``fill`` write files into ``folder``: all of them, or none.
+
     They are written into a temporary folder, which then takes the name of ``folder``, or whose files move into it where
     it exists and is empty: a run that fails leaves nothing.
 
     Raises `BadRequest` where the disk does not take them.
     """
-    from infarct.writers import write_html, write_json
-
     place = folder.resolve()
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         working = Path(tempfile.mkdtemp(prefix=".infarct-", dir=place if place.exists() else place.parent))
         try:
-            write_json(analysis, working)
-            report = write_html(scan, analysis, working)
+            fill(working)
             _publish(working, place)
         finally:
             shutil.rmtree(working, ignore_errors=True)
     except OSError as error:
         raise BadRequest(f"the results could not be written ({error.strerror})") from error
-    return folder.absolute() / report.name
 
 
 def _publish(working: Path, place: Path) -> None:

@@ -1,15 +1,14 @@
 """``infarct reference``."""
 
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from infarct.cli.analyze import QuietOption
-from infarct.cli.output import Steps, _publish, check_output, step_bar
+from infarct.cli.output import Steps, check_output, step_bar, write_whole
+from infarct.cli.reference_dwi import dwi, dwi_flow
 from infarct.errors import BadRequest, StepFailed
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ HEAD_STEPS = 3
 """Steps in which a CT is made ready: brain, registration, midplane."""
 
 MapOption = Path | None
+reference.command()(dwi)
+reference.command()(dwi_flow)
 
 
 @reference.callback()
@@ -145,21 +146,15 @@ def _write(
     deconvolved: "Deconvolved | None",
 ) -> Path:
     """Write all files into ``output`` at once, or none, and return the path of the record."""
-    place = output.resolve()
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        working = Path(tempfile.mkdtemp(prefix=".infarct-", dir=place if place.exists() else place.parent))
-        try:
-            _write_masks(working, scan, head, found)
-            if deconvolved is not None:
-                _write_maps(working, deconvolved)
-            (working / PICTURE_FILE).write_bytes(picture)
-            (working / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-            _publish(working, place)
-        finally:
-            shutil.rmtree(working, ignore_errors=True)
-    except OSError as error:
-        raise BadRequest(f"the results could not be written ({error.strerror})") from error
+
+    def fill(folder: Path) -> None:
+        _write_masks(folder, scan, head, found)
+        if deconvolved is not None:
+            _write_maps(folder, deconvolved)
+        (folder / PICTURE_FILE).write_bytes(picture)
+        (folder / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+    write_whole(output, fill)
     return output.absolute() / RECORD_FILE
 
 

@@ -12,20 +12,24 @@ EPSILON: Final = 1e-5
 
 
 class BatchNorm(nn.Module):
-    """`torch.nn.BatchNorm3d` without its count of batches: weight files hold floating-point numbers only."""
+    """`torch.nn.BatchNorm3d` without its count of batches: weight files hold floating-point numbers only.
+
+    It takes features with any number of axes after the channels. ``epsilon`` is added to the variance.
+    """
 
     mean: Tensor
     variance: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, epsilon: float = EPSILON) -> None:
         super().__init__()
+        self.epsilon = epsilon
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("variance", torch.ones(channels))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Normalise each channel of (n, c, z, y, x): by this batch in training, by the running values otherwise."""
+        """Normalise each channel of (n, c, ...): by this batch in training, by the running values otherwise."""
         return functional.batch_norm(
-            features, self.mean, self.variance, self.weight, self.bias, self.training, MOMENTUM, EPSILON
+            features, self.mean, self.variance, self.weight, self.bias, self.training, MOMENTUM, self.epsilon
         )

@@ -8,8 +8,15 @@ from torch import nn
 
 from infarct.errors import BadRequest
 from infarct.networks.da_net import DaNet, DaNetConfig
+from infarct.networks.dncnn import DnCnn, DnCnnConfig
+from infarct.networks.googlenet import GoogLeNet, GoogLeNetConfig
+from infarct.networks.inception_resnet_v2 import InceptionResNetV2, InceptionResNetV2Config
+from infarct.networks.inception_v3 import InceptionV3, InceptionV3Config
+from infarct.networks.inception_v4 import InceptionV4, InceptionV4Config
+from infarct.networks.resnet50 import ResNet50, ResNet50Config
 from infarct.networks.se_res_unet import SeResUnet, SeResUnetConfig
 from infarct.networks.vb_net import VbNet, VbNetConfig
+from infarct.networks.vgg16 import Vgg16, Vgg16Config
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,13 @@ NETWORKS: Final[dict[str, Network]] = {
     "se_res_unet": Network(SeResUnetConfig, SeResUnet),
     "vb_net": Network(VbNetConfig, VbNet),
     "da_net": Network(DaNetConfig, DaNet),
+    "vgg16": Network(Vgg16Config, Vgg16),
+    "resnet50": Network(ResNet50Config, ResNet50),
+    "googlenet": Network(GoogLeNetConfig, GoogLeNet),
+    "inception_v3": Network(InceptionV3Config, InceptionV3),
+    "inception_v4": Network(InceptionV4Config, InceptionV4),
+    "inception_resnet_v2": Network(InceptionResNetV2Config, InceptionResNetV2),
+    "dncnn": Network(DnCnnConfig, DnCnn),
 }
 """The networks that `build` knows; tests in tests/contracts run over all of them."""
 

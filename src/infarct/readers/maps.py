@@ -1,4 +1,4 @@
-"""Perfusion images: maps of any quantity, and scans of several moments, from NIfTI files or DICOM folders.
+"""Perfusion and diffusion: maps of any quantity, and scans of several moments, from NIfTI files or DICOM folders.
 
 They hold no HU of a whole head, so that what `infarct.readers.read_scan` demands of a CT is not asked of them.
 """
@@ -30,7 +30,7 @@ MAX_BYTES: Final = 4 << 30
 _S_PER_UNIT: Final = {8: 1.0, 16: 1e-3, 24: 1e-6}
 """Of the time step in a NIfTI header, by its units code: second, millisecond, microsecond."""
 _DAY_S: Final = 86_400.0
-_DAMAGED: Final = "a perfusion file is truncated or damaged; copy it again"
+_DAMAGED: Final = "a perfusion or diffusion file is truncated or damaged; copy it again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +67,11 @@ def read_moments(path: Path) -> Moments:
         if path.is_dir():
             return _dicom(find_images(path).images)
         if not path.is_file():
-            raise UnreadableInput("a perfusion input does not exist; pass a NIfTI file or a folder of DICOM files")
+            raise UnreadableInput(
+                "a perfusion or diffusion input does not exist; pass a NIfTI file or a folder of DICOM files"
+            )
         if not is_nifti(path):
-            raise UnreadableInput("a perfusion input is neither a NIfTI file nor a folder of DICOM files")
+            raise UnreadableInput("a perfusion or diffusion input is neither a NIfTI file nor a folder of DICOM files")
         return _nifti(path)
 
 
@@ -79,13 +81,17 @@ def _nifti(path: Path) -> Moments:
         shape = tuple(int(n) for n in image.shape)
         sizes = (*shape, *(1,) * (4 - len(shape)))
         if not 2 <= len(shape) <= 4 or np.prod(sizes, dtype=np.float64) * image.get_data_dtype().itemsize > MAX_BYTES:
-            raise UnreadableInput("a perfusion file has a size that no perfusion scan has; pass the maps one by one")
+            raise UnreadableInput(
+                "a perfusion or diffusion file has a size that no such scan has; pass the maps one by one"
+            )
         stored = np.asanyarray(image.dataobj.get_unscaled()).reshape(sizes)
         slope, intercept = image.dataobj.slope, image.dataobj.inter
         units = int(image.header["xyzt_units"])
         step = float(image.header["pixdim"][4])
     if stored.dtype.kind not in "iuf":
-        raise UnreadableInput("a perfusion file holds colours or complex numbers; pass maps with their own numbers")
+        raise UnreadableInput(
+            "a perfusion or diffusion file holds colours or complex numbers; pass maps with their own numbers"
+        )
     affine, _ = _affine(image.header)
     affine = affine.copy()
     affine[:3] *= _MM_PER_UNIT.get(units & 0x07, 1.0)
@@ -125,13 +131,13 @@ def _dicom(images: tuple[Image, ...]) -> Moments:
     counts = sorted({len(place) for place in places})
     if len(counts) > 1:
         found = f"{counts[0]} to {counts[-1]}"
-        raise BadRequest(f"the perfusion series holds {found} images a slice; pass a folder with one whole series")
+        raise BadRequest(f"the series holds {found} images a slice; pass a folder with one whole series")
     evening_s = max((clock for image in images if (clock := _clock_s(image)) is not None), default=0.0) - _DAY_S / 2
     moments = [sorted(place, key=partial(_moment, evening_s=evening_s)) for place in places]
     first = images[0]
     origins = np.array([place[0].position_mm for place in moments], dtype=np.float64)
     size = first.store.format.rows, first.store.format.columns
-    with foreign("the images of a perfusion series do not make a volume; export the series again"):
+    with foreign("the images of a series do not make a volume; export the series again"):
         geometry = axes.geometry(origins, columns, rows, first.spacing_mm_yx or (1.0, 1.0), size)
 
     def volume(index: int) -> Float32Array:
@@ -143,21 +149,19 @@ def _dicom(images: tuple[Image, ...]) -> Moments:
 def _check_series(images: tuple[Image, ...]) -> None:
     """Raise `Refusal` unless the images are one series with numbers, of one patient, size and orientation."""
     if not images:
-        raise UnreadableInput("no DICOM image is in a perfusion folder; pass a folder with one series")
+        raise UnreadableInput("no DICOM image is in a folder of maps; pass a folder with one series")
     series = {image.identity.series_uid for image in images}
     if len(series) > 1:
-        raise BadRequest(f"a perfusion folder holds {len(series)} series; pass a folder with one")
+        raise BadRequest(f"a folder of maps holds {len(series)} series; pass a folder with one")
     if any(image.store.format.samples != 1 for image in images):
-        raise UnreadableInput("the perfusion images are colour pictures; export maps that hold their own numbers")
+        raise UnreadableInput("the images are colour pictures; export maps that hold their own numbers")
     if any(image.position_mm is None or image.spacing_mm_yx is None for image in images):
-        raise UnreadableInput("perfusion images lack a position or a pixel spacing; export the original series")
+        raise UnreadableInput("images of a map lack a position or a pixel spacing; export the original series")
     alike = {(image.store.format.rows, image.store.format.columns, image.identity.patient) for image in images}
     columns, rows = directions(images[0])
     turned = [max(np.abs(d[0] - columns).max(), np.abs(d[1] - rows).max()) for d in map(directions, images)]
     if len(alike) > 1 or max(turned) > 2e-3:
-        raise UnreadableInput(
-            "the images of a perfusion series differ in size, orientation or patient; pass one series"
-        )
+        raise UnreadableInput("the images of a series differ in size, orientation or patient; pass one series")
 
 
 def _normal(axes: StoredAxes, columns: Float64Array, rows: Float64Array) -> Float64Array:

@@ -1,4 +1,4 @@
-"""Rigid alignment of perfusion images to the plain CT: by their headers where that is good, else by what they show."""
+"""Rigid alignment of other images to the plain CT: by their headers where that is good, else by what they show."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ Method = Literal["same_grid", "header", "rigid"]
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """Where a perfusion image lies in the plain CT.
+    """Where an image lies in the plain CT.
 
     ``ct_to_image`` is the 4x4 matrix from CT to image LPS mm. ``similarity`` is the normalised mutual information
     under it (1 none, 2 identical), ``turn_deg`` and ``shift_mm`` are what it adds to the headers, the shift at the
@@ -78,7 +78,7 @@ def align(
     Raises `StepFailed` where the image is empty or does not overlap with the brain in any pose of the search.
     """
     if not (image > 0).any():
-        raise StepFailed("the perfusion images are empty")
+        raise StepFailed("the images are empty")
     if same_grid(ct_geometry, geometry):
         return Alignment(np.eye(4), "same_grid", 2.0, 0.0, 0.0)
     levels = [_Pair.at(spacing, ct, brain, ct_geometry, image=image, geometry=geometry) for spacing in LEVELS_MM]
@@ -88,7 +88,7 @@ def align(
     found = levels[-1].similarity(best)
     stays = levels[-1].similarity(np.eye(4)) if by_header else 0.0
     if found <= 1.0 and stays <= 1.0:
-        raise StepFailed("the perfusion images do not overlap with the brain in the CT")
+        raise StepFailed("the images do not overlap with the brain in the CT")
     if by_header and found < stays + MIN_GAIN:
         return Alignment(np.eye(4), "header", stays, 0.0, 0.0)
     centre = centroid_mm(brain, ct_geometry)
@@ -162,7 +162,7 @@ class _Pair:
         values = resample(ct, ct_geometry, grid, fill=0.0, antialias=True)
         part = resample(brain.astype(np.float32), ct_geometry, grid, fill=0.0) >= 0.5
         if not part.any():
-            raise StepFailed("there is no brain to align the perfusion images to")
+            raise StepFailed("there is no brain to align the images to")
         rim = ndimage.distance_transform_edt(~part, sampling=grid.spacing_mm_zyx) <= RIM_MM
         coarse = geometry.regridded([max(spacing_mm, mm) for mm in geometry.spacing_mm_zyx])
         seen = resample(image, geometry, coarse, fill=0.0, antialias=True)

@@ -18,6 +18,7 @@ from infarct.errors import StepFailed
 from infarct.preprocess.head import Head, mirrored_mask
 from infarct.preprocess.midplane import mirrored
 from infarct.reference.alignment import Alignment, align
+from infarct.reference.pieces import grown, local_mean, pieces
 from infarct.types import BoolArray, Float32Array, Float64Array, LabelArray
 from infarct.volume import Geometry, resample, volume_ml
 
@@ -260,15 +261,15 @@ def old_infarcts(head: Head, calm_hu: Float32Array, config: PerfusionConfig) -> 
     other = mirrored(calm_hu, head.geometry, head.midplane, fill=0.0)
     inner = ndimage.distance_transform_edt(head.brain, sampling=head.geometry.spacing_mm_zyx) > config.old_rim_mm
     dark = inner & (calm_hu < low) & (other > low + 5.0) & mirrored_mask(head.brain, head.geometry, head.midplane)
-    cores = _pieces(dark, config.old_ml, head.geometry)
-    return head.brain & _grown(cores, config.old_rim_mm, head.geometry)
+    cores = pieces(dark, config.old_ml, head.geometry)
+    return head.brain & grown(cores, config.old_rim_mm, head.geometry)
 
 
 def _wide(head: Head, fluid: BoolArray, config: PerfusionConfig) -> BoolArray:
     """Return fluid that is wider than the gaps to be mended: ventricles and cisterns."""
     sampling = head.geometry.pixel_spacing_mm_yx
     wide = [ndimage.distance_transform_edt(plane, sampling=sampling) > config.gap_mm for plane in fluid]
-    return fluid & _grown(np.stack(wide), config.gap_mm + 1.0, head.geometry)
+    return fluid & grown(np.stack(wide), config.gap_mm + 1.0, head.geometry)
 
 
 def _grey_share(head: Head, atlas: Atlas) -> Float32Array:
@@ -301,21 +302,10 @@ def _other_side(
         if not weight.any():
             continue
         usual = max(float((cbf * weight)[half].sum() / max(weight[half].sum(), 1e-6)) for half in (left, ~left))
-        local = _local_mean(cbf, weight, head.geometry, config.reference_mm, usual)
+        local = local_mean(cbf, weight, head.geometry, config.reference_mm, usual)
         other = mirrored(local, head.geometry, head.midplane, fill=usual)
         expected += share * np.maximum(other, np.float32(config.least_reference * usual))
     return expected
-
-
-def _local_mean(
-    values: Float32Array, weight: Float32Array, geometry: Geometry, sigma_mm: float, usual: float
-) -> Float32Array:
-    """Return the weighted mean around each voxel; ``usual`` where nothing near has a weight."""
-    sigma = [sigma_mm / mm for mm in geometry.spacing_mm_zyx]
-    total, near = (
-        ndimage.gaussian_filter(part, sigma, mode="constant", truncate=3) for part in (values * weight, weight)
-    )
-    return np.asarray((total + 1e-3 * usual) / (near + 1e-3), dtype=np.float32)
 
 
 def _lesions(
@@ -335,7 +325,7 @@ def _whole(
     mask: BoolArray, least_ml: float, mended: BoolArray, geometry: Geometry, config: PerfusionConfig
 ) -> BoolArray:
     """Return the pieces of ``mask`` of at least a volume, narrow gaps closed slice by slice inside ``mended``."""
-    kept = _pieces(mask, least_ml, geometry)
+    kept = pieces(mask, least_ml, geometry)
     sampling, reach_mm = geometry.pixel_spacing_mm_yx, config.gap_mm
     margin = [int(np.ceil(reach_mm / mm)) + 1 for mm in sampling]
     closed = np.zeros_like(kept)
@@ -345,22 +335,6 @@ def _whole(
         filled = ndimage.distance_transform_edt(near, sampling=sampling) > reach_mm
         closed[k] = filled[margin[0] : -margin[0], margin[1] : -margin[1]]
     return kept | (closed & mended)
-
-
-def _pieces(mask: BoolArray, least_ml: float, geometry: Geometry) -> BoolArray:
-    components, count = ndimage.label(mask)
-    if count == 0:
-        return mask
-    voxel_ml = np.broadcast_to(geometry.slice_voxel_ml[:, None, None], mask.shape)
-    sizes_ml = np.bincount(components.ravel(), voxel_ml.ravel())
-    sizes_ml[0] = 0
-    return np.asarray((sizes_ml >= least_ml)[components])
-
-
-def _grown(mask: BoolArray, reach_mm: float, geometry: Geometry) -> BoolArray:
-    if not mask.any():
-        return mask
-    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=geometry.spacing_mm_zyx) <= reach_mm)
 
 
 def judge_regions(

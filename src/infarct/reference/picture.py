@@ -29,7 +29,7 @@ def draw_reference(head: Head, found: PerfusionReference) -> bytes:
     The patient's right is on the left.
     """
     lesion = found.penumbra if found.penumbra is not None and found.penumbra.any() else found.core
-    levels = _levels(head.brain, lesion)
+    levels = spread_levels(head.brain, lesion)
     field = head_field(head.brain, head.geometry.pixel_spacing_mm_yx)
     figure = Figure(figsize=(2.3 * len(levels), 6.2), dpi=DOTS_PER_INCH, facecolor="black")
     canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
@@ -42,7 +42,7 @@ def draw_reference(head: Head, found: PerfusionReference) -> bytes:
         colours = lower.imshow(ratio, cmap="viridis", vmin=0.0, vmax=HIGHEST_RATIO, origin="upper")
         for axes in (upper, lower):
             _outline(axes, found, k, field)
-            _finish(axes, head.geometry)
+            mark_sides(axes, head.geometry)
     scale = figure.colorbar(colours, cax=figure.add_axes((0.30, 0.065, 0.40, 0.015)), orientation="horizontal")
     scale.ax.tick_params(colors="white", labelsize=8)
     scale.set_label("CBF against the other side", color="white", fontsize=8, labelpad=1)
@@ -58,7 +58,7 @@ def _caption(found: PerfusionReference) -> str:
     return f"Core {found.core_ml:.1f} ml, {late}. ASPECTS {scores or 'not judged'}. Research use only."
 
 
-def _levels(brain: BoolArray, lesion: BoolArray) -> list[int]:
+def spread_levels(brain: BoolArray, lesion: BoolArray) -> list[int]:
     """Return slices spread over the lesion and a little beyond; over the brain where there is none."""
     present = np.flatnonzero((lesion if lesion.any() else brain).any(axis=(1, 2)))
     low, high = present[0], present[-1]
@@ -75,7 +75,7 @@ def _outline(axes: Axes, found: PerfusionReference, k: int, field: Field) -> Non
             axes.contour(part, levels=[0.5], colors=[colour], linewidths=1.3, linestyles=style)
 
 
-def _finish(axes: Axes, geometry: Geometry) -> None:
+def mark_sides(axes: Axes, geometry: Geometry) -> None:
     """Take the frame off, give the pixels their shape, and burn in the patient's sides."""
     sy, sx = geometry.pixel_spacing_mm_yx
     axes.set_aspect(sy / sx)
