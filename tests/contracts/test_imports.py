@@ -84,6 +84,7 @@ def test_the_command_line_knows_the_phantoms_names() -> None:
         "models --help",
         "phantom --help",
         "train --help",
+        "reference dwi --help",
         "cohort check --help",
         "evaluate segment --help",
         "evaluate aspects --help",
