@@ -23,7 +23,7 @@ from infarct.training.aspects_scores import (
     group_settings,
     joined,
     metrics_of,
-    operating_point,
+    operating_points,
     summary_of,
 )
 from infarct.training.calibrate import UNCALIBRATED
@@ -78,7 +78,7 @@ def train_radiomics(
     points: dict[str, RegionPoint] = {}
     if len(kept.tables):
         measured = judged_by(forests, kept, recipe)
-        points = {group: operating_point(joined(list(found.values()))) for group, found in measured.items()}
+        points = operating_points(measured)
         metrics |= metrics_of(measured, points)
     card = {
         "data": {"kind": kind_of(cases), "digest": digest_of(cases), **index.counts},
