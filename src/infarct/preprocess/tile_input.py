@@ -1,0 +1,249 @@
+"""What localize sees: square tiles of slices, with what lies at the mirrored place, resized for the network.
+
+Two settings are kept side by side. `PAPER` is the published one: 8-bit pictures without bone, tiles of 15 to 22 pixels
+resized to 140. `EVERYDAY` keeps the skull in, shows the network each tile amid its surroundings, and the same
+place of the mirrored head beside it. Source: the localize paper (DOI 10.1038/s41598-023-45573-7), Methods.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from infarct.preprocess.midplane import Midplane, mirrored
+from infarct.preprocess.segment_input import CENTRED_SCALE_HU, TISSUE_HU
+from infarct.preprocess.skull import CLIP_HU, remove_bone_and_falx
+from infarct.preprocess.window import LOCALIZE
+from infarct.types import BoolArray, Float32Array, Float64Array
+from infarct.volume import Geometry
+
+Grey = Literal["pictures", "centred"]
+"""C40 W150 as 8-bit grey values, scaled to 0..1; HU clipped to 0-80 with the brain's level at 0, 20 HU to a unit."""
+Places = npt.NDArray[np.intp]
+"""Tiles, (n, 3): slice of the picture, first row, first column."""
+
+TILE_PX: Final = (15, 22)
+"""The paper's range of tile sizes."""
+LEAST_BRAIN: Final = 0.5
+"""A tile is looked at where this part of it is brain."""
+SMOOTH_MM: Final = 3.0
+"""SD in plane of the Gaussian on the difference of the sides."""
+THIN: Final = 0.7
+"""Slices thinner than this part of a slab are averaged to slabs."""
+
+
+@dataclass(frozen=True)
+class TileSetting:
+    """How a scan becomes tiles; saved with the weights.
+
+    Tiles are squares of ``tile_mm``; None: of 15 to 22 pixels, so that they fit the picture. The network sees a square
+    of ``field_tiles`` tiles about the middle of each, resized to ``size_px``. ``mirror`` adds the mirrored head and
+    ``difference`` the smoothed difference of the two. ``strip`` takes bone and calcified falx out. Slices much thinner
+    than ``slab_mm`` are averaged; None never does.
+    """
+
+    name: str
+    tile_mm: float | None
+    field_tiles: float
+    size_px: int
+    grey: Grey
+    mirror: bool
+    difference: bool
+    strip: bool
+    slab_mm: float | None
+
+    def __post_init__(self) -> None:
+        if self.grey not in get_args(Grey):
+            raise ValueError("unknown grey values")
+        if self.difference and not self.mirror:
+            raise ValueError("a difference needs the mirrored head")
+        if self.field_tiles < 1 or self.size_px < 1 or min(self.tile_mm or 1, self.slab_mm or 1) <= 0:
+            raise ValueError("a field holds at least its tile, and sizes are more than 0")
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return 1 + self.mirror + self.difference
+
+
+PAPER: Final = TileSetting(
+    "paper", None, 1.0, 140, "pictures", mirror=False, difference=False, strip=True, slab_mm=None
+)
+"""Localize paper, Methods."""
+EVERYDAY: Final = TileSetting(
+    "everyday", 8.0, 4.0, 48, "centred", mirror=True, difference=True, strip=False, slab_mm=5.0
+)
+"""Ours, for two processor cores."""
+
+
+@dataclass(frozen=True, eq=False)
+class TilePicture:
+    """What tiles are cut from: ``channels`` (float32, (c, z, y, x)) and ``brain`` (bool, (z, y, x)) on ``geometry``.
+
+    ``source_slices`` (z,) are the indices of the scan's slices that lie in the middle of each slice of the picture,
+    whose rows and columns are the scan's own. ``tile_px`` is the side of a tile; ``beyond`` the grey of what lies
+    outside.
+    """
+
+    channels: Float32Array
+    brain: BoolArray
+    geometry: Geometry
+    plane: Midplane
+    source_slices: npt.NDArray[np.intp]
+    tile_px: int
+    setting: TileSetting
+    beyond: float
+
+
+def make_picture(
+    hu: Float32Array, geometry: Geometry, *, brain: BoolArray, plane: Midplane, setting: TileSetting
+) -> TilePicture:
+    """Return what tiles are cut from.
+
+    ``hu`` (float32) and ``brain`` (bool), both (z, y, x), lie on ``geometry``, the scan's own, which may be tilted and
+    uneven; ``plane`` is the midsagittal plane.
+
+    Raises `ValueError` where ``brain`` is empty, and `StepFailed` where the paper's removal of bone leaves nothing.
+    """
+    if not brain.any():
+        raise ValueError("an empty brain has no tiles")
+    slabs = slabs_of(geometry, setting.slab_mm)
+    thick = slab_geometry(geometry, slabs)
+    density, inside = slab_means(hu, slabs), slab_means(brain.astype(np.float32), slabs) >= 0.5
+    if setting.strip:
+        inside = inside & remove_bone_and_falx(density, thick)
+    own, beyond = _grey(density, inside, setting)
+    channels = [own]
+    if setting.mirror:
+        channels.append(mirrored(own, thick, plane, fill=beyond))
+    if setting.difference:
+        sigma = [0.0, *(SMOOTH_MM / step for step in thick.pixel_spacing_mm_yx)]
+        channels.append(ndimage.gaussian_filter(channels[0] - channels[1], sigma))
+    middles = np.array([(part.start + part.stop - 1) // 2 for part in slabs])
+    tile_px = tile_side_px(thick, setting)
+    return TilePicture(np.stack(channels), inside, thick, plane, middles, tile_px, setting, beyond)
+
+
+def tile_side_px(geometry: Geometry, setting: TileSetting) -> int:
+    """Return the side of a tile in pixels: the setting's length, or the size of 15 to 22 that leaves least over."""
+    if setting.tile_mm is not None:
+        return max(1, round(setting.tile_mm / float(np.mean(geometry.pixel_spacing_mm_yx))))
+    rows, columns = geometry.size_yx
+    return min(range(TILE_PX[0], TILE_PX[1] + 1), key=lambda side: rows % side + columns % side)
+
+
+def slabs_of(geometry: Geometry, slab_mm: float | None) -> list[slice]:
+    """Return which slices of a scan are averaged, as equal groups; single slices where they are thick enough.
+
+    What does not fill a group lies at both ends and is left out.
+    """
+    count, spacing = geometry.shape_zyx[0], geometry.spacing_mm_zyx[0]
+    several = 1 if slab_mm is None or spacing >= THIN * slab_mm else min(round(slab_mm / spacing), count)
+    first = count % several // 2
+    return [slice(k, k + several) for k in range(first, count - several + 1, several)]
+
+
+def slab_geometry(geometry: Geometry, slabs: list[slice]) -> Geometry:
+    """Return the geometry of the slabs."""
+    return replace(geometry, origins_mm=np.stack([geometry.origins_mm[part].mean(axis=0) for part in slabs]))
+
+
+def slab_means(values: Float32Array, slabs: list[slice]) -> Float32Array:
+    """Return the mean of each slab of ``values`` (float32, (z, y, x))."""
+    return np.stack([values[part].mean(axis=0, dtype=np.float32) for part in slabs])
+
+
+def tile_grid(picture: TilePicture, *, overlap: float = 0.0) -> Places:
+    """Return the tiles of a regular grid that lie in the brain, slice by slice; ``overlap`` is that of neighbours.
+
+    The grid begins at the corner of the picture. Raises `ValueError` for an overlap outside [0, 1).
+    """
+    if not 0 <= overlap < 1:
+        raise ValueError("tiles overlap by 0 to less than 1")
+    step = max(1, round(picture.tile_px * (1 - overlap)))
+    rows, columns = (np.arange(0, size - picture.tile_px + 1, step) for size in picture.geometry.size_yx)
+    every = np.stack(np.meshgrid(np.arange(len(picture.brain)), rows, columns, indexing="ij"), axis=-1).reshape(-1, 3)
+    return every[tile_shares(picture.brain, every, picture.tile_px) >= LEAST_BRAIN]
+
+
+def tile_shares(mask: BoolArray, places: Places, tile_px: int) -> Float64Array:
+    """Return the part of each tile that lies in ``mask`` (bool, (z, y, x)), float64 (n,), 0 to 1.
+
+    What lies beyond the mask's grid counts as outside it.
+    """
+    sums = np.zeros((len(mask), mask.shape[1] + 1, mask.shape[2] + 1), dtype=np.int64)
+    sums[:, 1:, 1:] = mask.cumsum(axis=1, dtype=np.int64).cumsum(axis=2)
+    k = places[:, 0]
+    top, bottom = (np.clip(places[:, 1] + edge, 0, mask.shape[1]) for edge in (0, tile_px))
+    left, right = (np.clip(places[:, 2] + edge, 0, mask.shape[2]) for edge in (0, tile_px))
+    counts = sums[k, bottom, right] - sums[k, top, right] - sums[k, bottom, left] + sums[k, top, left]
+    return np.asarray(counts / tile_px**2, dtype=np.float64)
+
+
+def tile_centres_mm(picture: TilePicture, places: Places) -> Float64Array:
+    """Return the middle of each tile in LPS mm, (n, 3)."""
+    half = (picture.tile_px - 1) / 2
+    return picture.geometry.index_to_world(places + np.array([0.0, half, half]))
+
+
+def mirrored_places(picture: TilePicture, places: Places) -> tuple[Places, BoolArray]:
+    """Return the tiles at the mirrored places, to the nearest pixel, and which of them lie wholly in the picture."""
+    reflection = picture.plane.reflection
+    across = tile_centres_mm(picture, places) @ reflection[:3, :3].T + reflection[:3, 3]
+    half = (picture.tile_px - 1) / 2
+    found = np.rint(picture.geometry.world_to_index(across) - np.array([0.0, half, half])).astype(np.intp)
+    last = np.array([len(picture.brain) - 1, *(size - picture.tile_px for size in picture.geometry.size_yx)])
+    return found, np.asarray(((found >= 0) & (found <= last)).all(axis=1))
+
+
+def cut_tiles(picture: TilePicture, places: Places, *, margin_px: int = 0) -> Float32Array:
+    """Return what the network sees of each tile, float32 (n, c, size, size).
+
+    ``size`` is the setting's, and ``margin_px`` more of the surroundings at each edge, at the same scale.
+    """
+    size = picture.setting.size_px
+    field_px = round(picture.setting.field_tiles * picture.tile_px)
+    aside = (picture.tile_px - field_px) / 2  # a whole number of half pixels
+    first = int(np.floor(aside - margin_px * field_px / size)) - 1
+    window = field_px + 2 * (int(np.floor(aside)) - first) + 2
+    resize = resize_matrix(window, size + 2 * margin_px, scale=field_px / size, start=aside - first, margin=margin_px)
+    before, after = max(0, -first), max(0, first + window - picture.tile_px)
+    room = [(0, 0), (0, 0), (before, after), (before, after)]
+    padded = np.pad(picture.channels, room, constant_values=np.float32(picture.beyond))
+    if picture.setting.difference:
+        padded[-1] = np.pad(picture.channels[-1], room[1:])  # nothing differs out there
+    views = np.lib.stride_tricks.sliding_window_view(padded, (window, window), axis=(2, 3))
+    shift = first + before
+    cut = [views[:, k, row + shift, column + shift] for k, row, column in places]
+    fields = np.stack(cut) if cut else np.zeros((0, picture.setting.channels, window, window), dtype=np.float32)
+    return np.asarray(resize @ fields @ resize.T, dtype=np.float32)
+
+
+def resize_matrix(length: int, size: int, *, scale: float, start: float, margin: int) -> Float32Array:
+    """Return the weights, float32 (size, length), that bring ``length`` pixels to ``size`` of ``scale`` pixels each.
+
+    Pixel ``margin`` of the result begins at the edge ``start``. Weights fall off linearly over a pixel of the result,
+    or of the source where those are larger: linear interpolation enlarges, and a weighted mean shrinks.
+    """
+    middles = start + (np.arange(size) - margin + 0.5) * scale
+    reach = max(1.0, scale)
+    away = np.abs(np.arange(length) + 0.5 - middles[:, None])
+    weights = np.clip(1 - away / reach, 0, None)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def _grey(hu: Float32Array, brain: BoolArray, setting: TileSetting) -> tuple[Float32Array, float]:
+    """Return the grey values of a slice, and that of what lies outside of it."""
+    if setting.grey == "pictures":
+        values, beyond = (LOCALIZE.to_uint8(hu) / np.float32(255)).astype(np.float32), 0.0
+    else:
+        clipped = np.clip(hu, *CLIP_HU)
+        tissue = clipped[brain & (clipped > TISSUE_HU[0]) & (clipped < TISSUE_HU[1])]
+        level = float(tissue.mean(dtype=np.float64)) if tissue.size else sum(TISSUE_HU) / 2
+        values = ((clipped - np.float32(level)) / np.float32(CENTRED_SCALE_HU)).astype(np.float32)
+        beyond = float((CLIP_HU[0] - level) / CENTRED_SCALE_HU)
+    if setting.strip:
+        values, beyond = np.where(brain, values, np.float32(0)), 0.0
+    return values, beyond
