@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from infarct.anatomy import Region, Side, Territory
 from infarct.types import BoolArray, Flag, Float32Array, LabelArray
 
-SCHEMA_VERSION: Final = "1.2"
+SCHEMA_VERSION: Final = "1.3"
 INTENDED_USE: Final = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
 
 LONGEST_NAME: Final = 64
@@ -23,6 +23,8 @@ Volume: TypeAlias = Annotated[float, Field(ge=0)]
 Score: TypeAlias = Annotated[int, Field(ge=0, le=10)]
 Stage: TypeAlias = Literal["acute", "subacute", "old", "undetermined"]
 RegionMethod: TypeAlias = Literal["vbnet", "atlas"]
+BrainRegion: TypeAlias = Literal["supratentorial", "infratentorial"]
+Area: TypeAlias = Literal["cortical", "subcortical"]
 
 
 class Frozen(BaseModel):
@@ -188,23 +190,25 @@ class OldInfarct(Frozen):
 class Patch(Frozen):
     """One positive square of a slice."""
 
-    slice_index: Annotated[int, Field(ge=0)] = Field(description="0-based, inferior to superior")
-    sop_uid_hash: str | None
-    row: int
-    column: int
-    size_px: int
+    slice_index: Annotated[int, Field(ge=0)] = Field(description="0-based, inferior to superior, of the scan")
+    sop_uid_hash: str | None = Field(description="First 16 hex digits of the SHA-256 of the slice's SOP instance UID")
+    row: Annotated[int, Field(ge=0)] = Field(description="First row, 0-based, from the front of the head backwards")
+    column: Annotated[int, Field(ge=0)] = Field(description="First column, 0-based, from the patient's right to left")
+    size_px: Annotated[int, Field(ge=1)]
     probability: Probability
     side: Side
     territory: Territory | None
+    region: BrainRegion | None = Field(default=None, description="By the atlas; null where it does not say")
+    area: Area | None = Field(default=None, description="By the atlas, of supratentorial tissue; otherwise null")
 
 
 class Localization(Frozen):
     """Early infarction patch by patch."""
 
-    method: str
-    patches: tuple[Patch, ...]
-    lesion_side: Literal["left", "right", "both", "none"]
-    key_slices: tuple[int, ...]
+    method: str = Field(description="The network that judged the patches")
+    patches: tuple[Patch, ...] = Field(description="The positive ones, from below upwards")
+    lesion_side: Literal["left", "right", "both", "none"] = Field(description="Of nearly all evidence")
+    key_slices: tuple[int, ...] = Field(description="Up to three slices with the most evidence, most first")
 
 
 class FollowupInfarct(Frozen):
@@ -254,7 +258,7 @@ class Provenance(Frozen):
 class Findings(Frozen):
     """Everything infarct says about one scan: the content of ``findings.json``."""
 
-    schema_version: Literal["1.2"] = SCHEMA_VERSION
+    schema_version: Literal["1.3"] = SCHEMA_VERSION
     software: Software
     intended_use: str = INTENDED_USE
     scan: ScanSummary
@@ -277,7 +281,8 @@ class Maps:
 
     ``aspects_regions`` holds the labels of `infarct.anatomy`; ``infarct`` all lesions that count, ``old_infarct``
     those that do not; ``infarct_probability`` is calibrated, 0 to 1; ``side_difference_hu`` is a voxel's HU less its
-    mirror's, smoothed, 0 outside the brain. ``aspects_attention`` is how much each voxel weighed, 0 to 1, as the method
+    mirror's, smoothed, 0 outside the brain. ``patch_probability`` are the calibrated probabilities of all tiles,
+    smoothed, 0 outside the brain. ``aspects_attention`` is how much each voxel weighed, 0 to 1, as the method
     looked at the regions that it found affected; None where it does not tell. ``ganglionic_slice`` and
     ``supraganglionic_slice`` are the slices that a reader scores on.
     """
@@ -289,6 +294,7 @@ class Maps:
     infarct: BoolArray | None = None
     infarct_probability: Float32Array | None = None
     old_infarct: BoolArray | None = None
+    patch_probability: Float32Array | None = None
     hemorrhage: BoolArray | None = None
     ganglionic_slice: int | None = None
     supraganglionic_slice: int | None = None

@@ -44,6 +44,7 @@ from infarct.preprocess.quality import (
 )
 from infarct.systems.asymmetry import AsymmetryConfig, AsymmetryResult, compare_sides
 from infarct.systems.dense_artery import ArteryConfig, find_dense_artery
+from infarct.systems.localize import Localizer, LocalizeResult, localize, probability_map
 from infarct.systems.region_choice import ChoiceConfig, choose_regions
 from infarct.systems.regions import SideRule, overridden
 from infarct.systems.regions_vbnet import RegionDrawer
@@ -61,6 +62,7 @@ STEPS: Final = (
     "aspects",
     "dense_artery",
     "segment",
+    "localize",
     "quality",
     "maps",
 )
@@ -74,6 +76,7 @@ class Models:
     regions: RegionDrawer | None = None
     aspects: RegionScorer | None = None
     segment: Segmenter | None = None
+    localize: Localizer | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def analyze(
     Infarcts come from the segmentation network where it takes part, otherwise from the comparison of the two sides; a
     network that fails is flagged, and its section is null. ASPECTS come from a trained method where one takes part,
     otherwise from the same comparison. Every method looks at the same regions: the atlas's, or the network's where one
-    takes part and the two do not disagree.
+    takes part and the two do not disagree. Tiles are judged where a network for them takes part.
 
     Raises `NotHeadCT` where no brain can be found in the scan.
     """
@@ -128,13 +131,15 @@ def analyze(
     scored = _scored(scan, head, sides, request, models=models, clock=clock)
     with clock.step("dense_artery"):
         artery = find_dense_artery(head)
-    lesions, failures = _lesions(scan, head, sides, models, clock)
+    lesions, lost = _lesions(scan, head, sides, models, clock)
+    tiles, lost_tiles = _tiles(scan, head, models, clock)
     with clock.step("quality"):
         blood, blood_ml = _blood(head)
         answers = _answer_flags(lesions, blood_ml, request)
+        failures = _failure_flags(lost, lost_tiles)
         flags = unique_flags((*failures, *scan_flags(scan), *head_flags(scan, head), *disagreement, *answers))
     with clock.step("maps"):
-        maps = _maps(scan, head, sides=sides, lesions=lesions, blood=blood, attention=scored.attention)
+        maps = _maps(scan, head, sides=sides, lesions=lesions, tiles=tiles, blood=blood, attention=scored.attention)
     findings = Findings(
         software=Software(name="infarct", version=__version__),
         scan=_scan_summary(scan),
@@ -144,6 +149,7 @@ def analyze(
         hyperdense_artery=artery,
         infarct=lesions.infarct if lesions else None,
         old_infarct=lesions.old_infarct if lesions else None,
+        localization=tiles.localization if tiles else None,
         provenance=_provenance(config, request, models),
         timings_s=clock.timings_s,
     )
@@ -236,15 +242,32 @@ def _blood(head: Head) -> tuple[BoolArray, float]:
 
 def _lesions(
     scan: Scan, head: Head, sides: AsymmetryResult, models: Models, clock: Clock
-) -> tuple[AsymmetryResult | SegmentResult | None, tuple[Flag, ...]]:
-    """Return the infarcts of the best system that takes part, and the flags of one that failed."""
+) -> tuple[AsymmetryResult | SegmentResult | None, str]:
+    """Return the infarcts of the best system that takes part, and how one failed, otherwise nothing."""
     if models.segment is None:
-        return sides, ()
+        return sides, ""
     try:
         with clock.step("segment"):
-            return segment(scan, head, models.segment), ()
+            return segment(scan, head, models.segment), ""
     except StepFailed as failure:
-        return None, (Flag("system_failed", "critical", f"The segmentation did not reach an answer: {failure}."),)
+        return None, f"The segmentation did not reach an answer: {failure}."
+
+
+def _tiles(scan: Scan, head: Head, models: Models, clock: Clock) -> tuple[LocalizeResult | None, str]:
+    """Return what the tiles show where a network for them takes part, and how it failed, otherwise nothing."""
+    if models.localize is None:
+        return None, ""
+    try:
+        with clock.step("localize"):
+            return localize(scan, head, models.localize), ""
+    except StepFailed as failure:
+        return None, f"The search tile by tile did not reach an answer: {failure}."
+
+
+def _failure_flags(*failures: str) -> tuple[Flag, ...]:
+    """Return one flag that tells of all systems that failed; a code stands once in the findings."""
+    told = " ".join(failure for failure in failures if failure)
+    return (Flag("system_failed", "critical", told),) if told else ()
 
 
 def _answer_flags(
@@ -278,6 +301,7 @@ def _maps(
     *,
     sides: AsymmetryResult,
     lesions: AsymmetryResult | SegmentResult | None,
+    tiles: LocalizeResult | None,
     blood: BoolArray,
     attention: Float32Array | None,
 ) -> Maps:
@@ -295,14 +319,16 @@ def _maps(
         drawn: Drawn | None = Drawn(None, masked(lesions.infarct_mask), masked(lesions.old_infarct_mask))
     else:
         drawn = drawn_on(scan.geometry, lesions, head) if lesions else None
+    brain = masked(head.brain)
     return Maps(
-        brain_mask=masked(head.brain),
+        brain_mask=brain,
         aspects_regions=regions,
         aspects_attention=None if attention is None else carried(attention),
         side_difference_hu=carried(sides.side_difference_hu),
         infarct=drawn.infarct if drawn else None,
         infarct_probability=drawn.probability if drawn else None,
         old_infarct=drawn.old_infarct if drawn else None,
+        patch_probability=probability_map(tiles, scan.geometry, brain) if tiles else None,
         hemorrhage=masked(blood),
         ganglionic_slice=ganglionic,
         supraganglionic_slice=supraganglionic,
@@ -337,7 +363,7 @@ def _provenance(config: AsymmetryConfig, request: Request, models: Models) -> Pr
     weights, engine = [], None
     if models.regions:
         settings["region_choice"] = asdict(ChoiceConfig())
-    for system in (models.regions, models.aspects, models.segment):
+    for system in (models.regions, models.aspects, models.segment, models.localize):
         if system is None:
             continue
         used, engine = system.weights, system.engine or engine

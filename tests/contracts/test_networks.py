@@ -21,6 +21,8 @@ PARAMETERS = {
     "inception_v4": 42_041_064,
     "inception_resnet_v2": 55_204_712,
     "dncnn": 556_097,
+    "patch_cnn": 308_865,
+    "patch_cnn_dense": 308_865,
 }
 """Of each network with its published configuration."""
 PATCHES = ((4, 1, 140, 140), (4, 2))
@@ -35,6 +37,8 @@ SHAPES = {
     "inception_v4": PATCHES,
     "inception_resnet_v2": PATCHES,
     "dncnn": ((1, 1, 32, 32), (1, 1, 32, 32)),
+    "patch_cnn": ((4, 3, 19, 19), (4, 1)),
+    "patch_cnn_dense": ((2, 3, 47, 47), (2, 1, 32, 32)),
 }
 """Of an input of each network and of its answer."""
 EACH = [pytest.param(name, marks=[pytest.mark.slow] * (SHAPES[name] == PATCHES)) for name in NETWORKS]

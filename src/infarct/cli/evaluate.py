@@ -50,6 +50,15 @@ class MethodChoice(StrEnum):
 
 METHOD_OF_SYSTEM = {"aspects": MethodChoice.da_net, "radiomics": MethodChoice.radiomics}
 """The method of each system that scores ASPECTS by weights."""
+
+
+class TileMethodChoice(StrEnum):
+    """What judges tiles."""
+
+    vgg16 = "vgg16"
+    asymmetry = "asymmetry"
+
+
 CohortOption = Annotated[
     list[str],
     typer.Option(
@@ -137,6 +146,36 @@ def aspects(
         region_weights=drawer.get(DRAWER),
     )
     _finish(aspects_evaluation(order, jobs=jobs), output, jobs=jobs, quiet=quiet)
+
+
+@evaluate.command()
+def localize(
+    cohort: CohortOption,
+    output: OutputOption,
+    method: Annotated[
+        list[TileMethodChoice] | None,
+        typer.Option(
+            help="What judges the tiles: vgg16, the network of the weights, if not given. May be given again: each "
+            "scan is prepared once, and all judge the same tiles.",
+            show_default=False,
+        ),
+    ] = None,
+    weights: WeightsOption = None,
+    first: FirstOption = None,
+    split: SplitOption = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; each takes up to 3 GB.")] = 1,
+    device: DeviceOption = DeviceChoice.auto,
+    precision: PrecisionOption = PrecisionChoice.fp32,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare tiles with the infarct: metrics, tables, figures. Exit code 3 where a scan has no answer."""
+    _check_folder(output)
+    from infarct.evaluation.localize_cohort import LocalizeOrder, localize_evaluation
+
+    methods = tuple(one.value for one in method or [TileMethodChoice.vgg16])
+    chosen = None if weights is None else str(weights)
+    order = LocalizeOrder(tuple(cohort), methods, chosen, device.value, precision.value, first, split)
+    _finish(localize_evaluation(order, jobs=jobs), output, jobs=jobs, quiet=quiet)
 
 
 def _scorer_weights(given: "Mapping[str, Path]", methods: "Sequence[MethodChoice]") -> dict[str, Path]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from infarct.pipeline import Models
     from infarct.systems.scoring import RegionScorer
 
-SYSTEM_CHOICES = ("aspects", "radiomics", "segment")
+SYSTEM_CHOICES = ("aspects", "radiomics", "segment", "localize")
 SCORERS = ("aspects", "radiomics")
 """Systems that score ASPECTS: DA-Net, preferred, and the forests of radiomics. One of them takes part."""
 DRAWER = "regions"
@@ -77,7 +77,7 @@ def check_systems(
 
     If None those that can run: with the weights given, or with shipped ones. One system alone scores ASPECTS: of
     shipped ones DA-Net, and those given before any. The network that draws ASPECTS regions is among them where
-    ``regions`` names it, or names nothing and it can run; ``systems`` is not asked for it.
+    ``regions`` names it, or names nothing and it can run; of ``systems`` only "none" leaves it out.
 
     Raises `BadRequest` for any other word, for weights that do not load, for two of one system, for weights of a
     system that is left out, and where two systems shall score ASPECTS.
@@ -94,6 +94,8 @@ def check_systems(
         ready -= set(SCORERS) - set(scorers[:1])
         return {**{name: given.get(name) for name in SYSTEM_CHOICES if name in ready}, **drawer}
     words = [word.strip() for word in systems.split(",") if word.strip()]
+    if "none" in words and regions is None and drawer.get(DRAWER) is None:
+        drawer = {}  # of no trained system at all, unless the user names it
     for word in words:
         if word not in (*SYSTEM_CHOICES, "none"):
             raise BadRequest(f"--systems takes {', '.join(SYSTEM_CHOICES)} or none, not {word[:40]!r}")
@@ -154,6 +156,7 @@ def load_models(
     wanted = check_systems(systems, weights, regions)
     from infarct.pipeline import Models
     from infarct.systems.aspects import load_scorer
+    from infarct.systems.localize import load_localizer
     from infarct.systems.radiomics import load_forests
     from infarct.systems.regions_vbnet import load_drawer
     from infarct.systems.segment import load_segmenter
@@ -172,4 +175,7 @@ def load_models(
         if "segment" in wanted
         else None,
         aspects=scorer,
+        localize=load_localizer(wanted["localize"], device=device.value, precision=precision.value)
+        if "localize" in wanted
+        else None,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,15 @@ from infarct.cli.output import step_bar
 from infarct.errors import BadRequest
 
 reproduce = typer.Typer(name="reproduce", help="A paper's experiments on phantoms.", no_args_is_help=True)
+
+
+class TilePart(StrEnum):
+    """The parts of the localize paper's experiments, as `reproduce.localize_rows.Part` names them."""
+
+    models = "models"
+    search = "search"
+    crossval = "crossval"
+
 
 OutputOption = Annotated[
     Path, typer.Option("-o", "--output", help="New folder, or one with the same experiments to go on.")
@@ -101,6 +111,45 @@ def aspects(
         runs = run_aspects_study(study, prepared, output, jobs=jobs, tell=_teller(quiet=quiet), machine=machine)
         report = write_aspects_study(study, runs, output)
     typer.echo(report.absolute())
+
+
+@reproduce.command()
+def localize(
+    output: OutputOption,
+    reduced: Annotated[
+        bool, typer.Option("--reduced", help="Narrow and short: about 90 minutes on two cores, not days.")
+    ] = False,
+    part: Annotated[
+        list[TilePart] | None, typer.Option(help="Only this part of the experiments; may be given several times.")
+    ] = None,
+    jobs: JobsOption = 1,
+    quiet: QuietOption = False,
+) -> None:
+    """Networks and sizes, random search and cross-validation of the localize paper; prints the path of each page.
+
+    Needs the extra `train`.
+    """
+    _check_packages()
+    from infarct.reproduce.localize_report import write_tile_part
+    from infarct.reproduce.localize_rows import PARTS, study_of
+    from infarct.reproduce.localize_run import prepare_tile_study, run_tile_rows
+    from infarct.training.fit import Machine
+
+    machine = Machine(devices=1, quiet=quiet or jobs > 1)  # lines of several trainings would stand over one another
+    study = study_of(reduced=reduced)
+    wanted = [one for one in PARTS if part is None or one in part]
+    with _disk_told():
+        with step_bar(study.patient_count, quiet=quiet) as bar:
+            prepared = prepare_tile_study(
+                study,
+                output,
+                jobs=jobs,
+                on_done=lambda done, total: bar.reach(done, f"patient {done} of {total}"),
+            )
+        for one in wanted:
+            rows = study.of(one)
+            runs = run_tile_rows(study, rows, prepared, output, jobs=jobs, tell=_teller(quiet=quiet), machine=machine)
+            typer.echo(write_tile_part(study, one, runs, output).absolute())
 
 
 def _check_packages() -> None:

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from infarct.cli.output import Steps
+    from infarct.training.denoise_recipe import DenoisePlan
     from infarct.training.module import AnyRecipe
     from infarct.training.radiomics_recipe import RadiomicsRecipe
     from infarct.training.recipe import Recipe
     from infarct.training.region_cases import RegionPlan
+    from infarct.training.tile_cases import TilePlan
 
 
 class SystemChoice(StrEnum):
@@ -29,6 +31,8 @@ class SystemChoice(StrEnum):
     aspects = "aspects"
     regions = "regions"
     radiomics = "radiomics"
+    denoise = "denoise"
+    localize = "localize"
 
 
 class PresetChoice(StrEnum):
@@ -62,6 +66,9 @@ def train(
         Path | None, typer.Option(help="Folder of prepared cases; made there from the cohort, used if there.")
     ] = None,
     preset: Annotated[PresetChoice, typer.Option(help="Recipe.")] = PresetChoice.cpu,
+    pretrained: Annotated[
+        Path | None, typer.Option(help="For localize: weights trained on ImageNet, safetensors or a state dict.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the output.")] = False,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps, where not the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed, where not the recipe's.")] = None,
@@ -81,6 +88,8 @@ def train(
     """Train a system from nothing; prints the path of the weights. Needs the extra `train`."""
     if find_spec("sklearn" if system is SystemChoice.radiomics else "lightning") is None:
         raise BadRequest("training needs more packages; install them with: pip install 'infarct[train]'")
+    if pretrained is not None and system is not SystemChoice.localize:
+        raise BadRequest("weights trained on ImageNet are for localize only: leave out --pretrained")
     if system is SystemChoice.radiomics:
         for_networks = {
             "--resume": resume,
@@ -96,18 +105,25 @@ def train(
         typer.echo(_train_radiomics(output, cohort, cases, preset, seed=seed, jobs=jobs, quiet=quiet))
         return
     from infarct.training.aspects_finish import finish_aspects
+    from infarct.training.denoise_finish import finish_denoise
     from infarct.training.finish import finish
     from infarct.training.fit import Machine, check_output, fit, is_first_process
+    from infarct.training.localize_finish import finish_localize
     from infarct.training.vb_finish import finish_regions
     from infarct.weights import save_weights
 
-    recipe = _recipe(system, preset, steps=steps, seed=seed, precision=precision)
+    recipe = _recipe(system, preset, steps=steps, seed=seed, precision=precision, pretrained=pretrained)
     check_output(recipe, output, resume=resume)
     prepared = _prepared(recipe, cohort, cases, output, jobs=jobs, quiet=quiet)
     machine = Machine(accelerator, devices, num_nodes, strategy, workers=workers, quiet=quiet)
-    fit(recipe, prepared, output, resume=resume, machine=machine)
+    fit(recipe, prepared, output, resume=resume, machine=machine, pretrained=pretrained)
     if is_first_process():  # with several devices, this program runs once for each
-        finished = {SystemChoice.aspects: finish_aspects, SystemChoice.regions: finish_regions}
+        finished = {
+            SystemChoice.aspects: finish_aspects,
+            SystemChoice.regions: finish_regions,
+            SystemChoice.denoise: finish_denoise,
+            SystemChoice.localize: finish_localize,
+        }
         weights = finished.get(system, finish)(output, prepared, name=f"{system.value}-{recipe.name}")
         typer.echo(save_weights(weights, output / WEIGHTS))
 
@@ -153,9 +169,12 @@ def _recipe(
     steps: int | None,
     seed: int | None,
     precision: TrainingPrecision | None,
+    pretrained: Path | None,
 ) -> "AnyRecipe":
     """Return the recipe of a preset with what the user wants otherwise."""
     from infarct.training.aspects_recipe import ASPECTS_PRESETS
+    from infarct.training.denoise_recipe import DENOISE_PRESETS
+    from infarct.training.localize_recipe import LOCALIZE_PRESETS, LocalizeRecipe, with_pretrained
     from infarct.training.recipe import PRESETS
     from infarct.training.vb_recipe import VB_PRESETS
 
@@ -163,8 +182,12 @@ def _recipe(
         SystemChoice.segment: PRESETS,
         SystemChoice.aspects: ASPECTS_PRESETS,
         SystemChoice.regions: VB_PRESETS,
+        SystemChoice.denoise: DENOISE_PRESETS,
+        SystemChoice.localize: LOCALIZE_PRESETS,
     }
     recipe = kept[system][preset.value]
+    if isinstance(recipe, LocalizeRecipe):
+        recipe = with_pretrained(recipe, pretrained)
     return replace(
         recipe,
         steps=steps or recipe.steps,
@@ -183,6 +206,8 @@ def _prepared(
     quiet: bool,
 ) -> Path:
     """Return the folder of prepared cases: those that are there, or made from the cohort."""
+    from infarct.training.denoise_recipe import DenoiseRecipe
+    from infarct.training.localize_recipe import LocalizeRecipe
     from infarct.training.radiomics_recipe import RadiomicsRecipe
     from infarct.training.recipe import Recipe
 
@@ -195,7 +220,11 @@ def _prepared(
         raise BadRequest(message)
     folder = cases or output / "cases"
     if isinstance(recipe, RadiomicsRecipe) or _is_first_process():  # the others come when it is done
-        if not isinstance(recipe, Recipe):
+        if isinstance(recipe, DenoiseRecipe):
+            _prepare_pairs(recipe.phantoms, folder, jobs=jobs, quiet=quiet)
+        elif isinstance(recipe, LocalizeRecipe):
+            _prepare_tiles(recipe.phantoms, folder, jobs=jobs, quiet=quiet)
+        elif not isinstance(recipe, Recipe):
             _prepare_regions(recipe.phantoms, folder, jobs=jobs, quiet=quiet)
         elif cohort == PHANTOM:
             _prepare_phantoms(recipe, folder, jobs=jobs, quiet=quiet)
@@ -216,6 +245,22 @@ def _prepare_regions(plan: "RegionPlan", folder: Path, *, jobs: int, quiet: bool
     count = sum(share.train + share.validation for share in plan.shares)
     with step_bar(count, quiet=quiet) as bar:
         prepare_region_cases(plan, folder, jobs=jobs, on_done=_showing(bar))
+
+
+def _prepare_pairs(plan: "DenoisePlan", folder: Path, *, jobs: int, quiet: bool) -> None:
+    from infarct.training.denoise_cases import prepare_denoise_cases
+
+    count = sum(share.train + share.validation for share in plan.shares)
+    with step_bar(count, quiet=quiet) as bar:
+        prepare_denoise_cases(plan, folder, jobs=jobs, on_done=_showing(bar))
+
+
+def _prepare_tiles(plan: "TilePlan", folder: Path, *, jobs: int, quiet: bool) -> None:
+    from infarct.training.tile_cases import prepare_tile_cases
+
+    count = sum(share.train + share.validation for share in plan.shares)
+    with step_bar(count, quiet=quiet) as bar:
+        prepare_tile_cases(plan, folder, jobs=jobs, on_done=_showing(bar))
 
 
 def _prepare_phantoms(recipe: "Recipe", folder: Path, *, jobs: int, quiet: bool) -> None:

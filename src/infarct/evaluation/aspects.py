@@ -76,6 +76,7 @@ class AspectsResult:
     """What the system says of one scan, beside its truth; the twenty ``regions`` in the order of their labels.
 
     ``drawn_by`` tells whose regions it scored, ``regions_disagree`` that network and atlas drew them differently.
+    ``score_interval`` is the lowest and the highest score of its central 95 %.
     """
 
     about: AspectsAbout
@@ -87,6 +88,7 @@ class AspectsResult:
     seconds: float | None = None
     drawn_by: RegionMethod = "atlas"
     regions_disagree: bool = False
+    score_interval: tuple[int, int] | None = None
 
     @property
     def readers(self) -> tuple[str, ...]:
@@ -102,6 +104,16 @@ class AspectsResult:
     def not_judged(self) -> int:
         """How many of the twenty regions the system could not judge."""
         return sum(region.affected is None for region in self.regions)
+
+    @property
+    def interval_holds(self) -> bool | None:
+        """Whether the interval of the score holds the score by core of the side that it is of; None where unknown."""
+        scored = [region for region in self.regions if self.side not in SIDES or region.side == self.side]
+        if self.score_interval is None or any(region.core is None for region in scored):
+            return None
+        affected = [sum(bool(one.core) for one in scored if one.side == side) for side in SIDES]
+        low, high = self.score_interval
+        return low <= FULL_SCORE - max(affected) <= high
 
     def score_by(self, judge: str) -> int | None:
         """Return a judge's ASPECTS of the side of the stroke, or the system's own score where it is `FINAL`.
@@ -189,6 +201,7 @@ def evaluate_regions(
                 seconds=one.seconds,
                 drawn_by=maps.used,
                 regions_disagree=maps.disagree,
+                score_interval=one.aspects.score_interval,
             )
             for name, one in answer.by_method.items()
         }
@@ -246,7 +259,10 @@ def _read_result(stored: Mapping[str, Any]) -> AspectsResult:
     found = dict(stored)
     about = AspectsAbout(**found.pop("about"))
     regions = tuple(RegionResult(**(one | {"readers": tuple(one["readers"])})) for one in found.pop("regions"))
-    return AspectsResult(about=about, regions=regions, **found)
+    interval = found.pop("score_interval")
+    return AspectsResult(
+        about=about, regions=regions, score_interval=None if interval is None else tuple(interval), **found
+    )
 
 
 ASPECTS_FORM: Final = Form(asdict, _read)

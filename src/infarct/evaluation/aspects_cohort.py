@@ -24,8 +24,9 @@ from infarct.evaluation.aspects import (
     evaluate_regions,
 )
 from infarct.evaluation.aspects_gallery import aspects_picture
-from infarct.evaluation.aspects_report import report_folders, write_aspects_reports
+from infarct.evaluation.aspects_report import write_aspects_reports
 from infarct.evaluation.named_cohorts import Named, open_named, tasks_of
+from infarct.evaluation.report import report_folders
 from infarct.evaluation.run import Evaluated, Evaluation, Task, Work
 from infarct.findings import Aspects, RegionMethod
 from infarct.pipeline import prepare_head

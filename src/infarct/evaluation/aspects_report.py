@@ -1,6 +1,5 @@
 """What an evaluation of ASPECTS leaves behind: a report for each method, and a comparison of several."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,17 +23,12 @@ from infarct.evaluation.aspects_summary import (
 from infarct.evaluation.aspects_tables import aspects_tables
 from infarct.evaluation.figures import Drawing, png
 from infarct.evaluation.page import page_of
-from infarct.evaluation.report import Content, about_run, pictures_of, write_report
+from infarct.evaluation.report import Content, about_run, pictures_of, report_folders, slug, write_report
 from infarct.evaluation.result import Failure, Outcome, without_nan
-from infarct.evaluation.run import ONLY_REPORT, PICTURES, Task
+from infarct.evaluation.run import PICTURES, Task
 from infarct.evaluation.summary import grouped
 
 GALLERY: Final = "gallery"
-
-
-def report_folders(methods: Sequence[str]) -> dict[str, str]:
-    """Return the folder of each method's report, under the output: the output itself for one method alone."""
-    return {name: ONLY_REPORT if len(methods) == 1 else name for name in methods}
 
 
 def write_aspects_reports(
@@ -81,19 +75,19 @@ def _write_report(
 def aspects_drawings(results: Sequence[AspectsResult], summary: AspectsSummary) -> Iterator[Drawing]:
     """Yield the figures of each cohort: scores of the system against each reference, and the ROC of its regions."""
     for number, (group, cases) in enumerate(grouped(results).items()):
-        name = f"{number}-{_slug(group)}"
+        name = f"{number}-{slug(group)}"
         for reference in (CORE, *readers_of(cases)):
             _, first, second = paired_scores(cases, (SYSTEM, reference))
             if len(first):
                 pair = ScorePair(first, second, reference.capitalize(), SYSTEM.capitalize())
                 for drawing in aspects_figures(pair):
-                    yield Drawing(f"{name}-{_slug(reference)}-{drawing.name}", drawing.figure)
+                    yield Drawing(f"{name}-{slug(reference)}-{drawing.name}", drawing.figure)
         for counted in get_args(Counted):
             curves = list(_curves(cases, counted))
             if curves:
                 points = list(_points(summary, group, counted))
                 title = f"Regions, {counted}"
-                yield Drawing(f"{name}-roc_{_slug(counted)}", roc(curves, points, title=title))
+                yield Drawing(f"{name}-roc_{slug(counted)}", roc(curves, points, title=title))
 
 
 def _curves(cases: Sequence[AspectsResult], counted: Counted) -> Iterator[RocCurve]:
@@ -123,7 +117,3 @@ def _figures(
     shown = [(caption(one), picture) for one in choose(results) if (picture := picture_of(one.result)) is not None]
     if shown:
         yield GALLERY, page_of(shown, legend=LEGEND)
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name)

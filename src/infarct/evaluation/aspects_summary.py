@@ -166,6 +166,7 @@ class AspectsOverview:
 
     ``side_right``: share of the strokes with a region affected by core in which the system scored their side.
     ``untouched``: share of the scans without a stroke with a score of ten; their ``points_lost`` are below.
+    ``interval_holds``: share of the scans with an interval in which it holds the score by core, and of the strokes.
     ``drawn_by_network``: scans whose scored regions are the network's; in ``regions_disagree`` the atlas differs.
     """
 
@@ -179,6 +180,8 @@ class AspectsOverview:
     side_right: Interval
     untouched: Interval
     points_lost: Spread
+    interval_holds: Interval
+    interval_holds_strokes: Interval
     seconds: Spread
     drawn_by_network: int
     regions_disagree: int
@@ -262,10 +265,18 @@ def _overview(cases: Sequence[AspectsResult]) -> AspectsOverview:
         side_right=patient_bootstrap([float(case.side == case.about.side) for case in visible], _patients(visible)),
         untouched=patient_bootstrap([float(points == 0) for points in lost], _patients(scored)),
         points_lost=spread(lost, scored),
+        interval_holds=_held(cases),
+        interval_holds_strokes=_held(strokes),
         seconds=spread((_number(case.seconds) for case in cases), cases),
         drawn_by_network=sum(case.drawn_by == "vbnet" for case in cases),
         regions_disagree=sum(case.regions_disagree for case in cases),
     )
+
+
+def _held(cases: Sequence[AspectsResult]) -> Interval:
+    """Return how often the interval of the score holds the score by core."""
+    known = [case for case in cases if case.interval_holds is not None]
+    return patient_bootstrap([float(bool(case.interval_holds)) for case in known], _patients(known))
 
 
 def _regions(cases: Sequence[AspectsResult], resamples: int) -> Iterator[RegionFigures]:

@@ -216,18 +216,23 @@ def overview(summary: AspectsSummary) -> Table:
         *(Column("regions_not_judged", "Regions not judged"), Column("regions", "of")),
         *(Column("without_score", "Scans without a score"), Column("side_right", "Side of the stroke scored")),
         *(Column("untouched", "No stroke: score 10"), Column("points_lost", "No stroke: points lost", 2)),
+        *(Column("interval_holds", "Interval holds core's score"), Column("interval_holds_strokes", "of strokes")),
         Column("seconds", "Seconds a scan", 1),
         *(Column("drawn_by_network", "Regions drawn by the network"), Column("regions_disagree", "Atlas disagrees")),
     )
     rows = tuple(
         (
             *(one.group, one.scans, one.patients, one.strokes, one.regions_not_judged, one.regions),
-            *(one.without_score, one.side_right, one.untouched, one.points_lost, one.seconds),
+            *(one.without_score, one.side_right, one.untouched, one.points_lost),
+            *(one.interval_holds, one.interval_holds_strokes, one.seconds),
             *(one.drawn_by_network, one.regions_disagree),
         )
         for one in summary.overview
     )
-    note = "The side counts in strokes with a region affected by core. Two sides a scan have twenty regions."
+    note = (
+        "The side counts in strokes with a region affected by core. Two sides a scan have twenty regions. The interval "
+        "is meant to hold the score by core, of the side that was scored, in 95 % of all scans."
+    )
     return Table("overview", "Scans, and what could not be said", columns, rows, note)
 
 

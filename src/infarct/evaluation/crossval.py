@@ -60,7 +60,7 @@ def fold_table(done: Sequence[Fold]) -> Table:
     )
     each = [_row(str(fold.number + 1), fold.results) for fold in done]
     everything = _row("all scans", [case for fold in done for case in fold.results])
-    over = tuple(_over_folds([_spread(fold.results, name).mean.estimate for fold in done]) for name in PAPER_MEASURES)
+    over = tuple(over_folds([_spread(fold.results, name).mean.estimate for fold in done]) for name in PAPER_MEASURES)
     rows = (*each, ("mean ± SD of the folds", None, *over), everything)
     return Table("folds", "Cross-validation by patient", columns, rows, HOW_TO_READ)
 
@@ -75,7 +75,7 @@ def _spread(results: Sequence[CaseResult], name: str) -> Spread:
     return spread((MEASURES[name].of(case) for case in cases), cases)
 
 
-def _over_folds(means: Sequence[float]) -> Spread:
+def over_folds(means: Sequence[float]) -> Spread:
     """Return mean and sample SD of one number a fold; so few have no interval worth showing."""
     known = np.array([mean for mean in means if math.isfinite(mean)])
     if not len(known):

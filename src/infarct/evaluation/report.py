@@ -1,6 +1,7 @@
 """What an evaluation leaves behind: ``metrics.json``, tables as CSV and Markdown, and figures."""
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any, Final
 
 from infarct import __version__
 from infarct.evaluation.result import Failure, Result
-from infarct.evaluation.run import Task
+from infarct.evaluation.run import ONLY_REPORT, Task
 from infarct.evaluation.tables import Table, as_csv, as_markdown
 from infarct.findings import INTENDED_USE
 
@@ -49,6 +50,16 @@ def write_report(content: Content, folder: Path) -> Path:
     finally:
         shutil.rmtree(working, ignore_errors=True)
     return folder / TABLES_FILE
+
+
+def report_folders(methods: Sequence[str]) -> dict[str, str]:
+    """Return the folder of each method's report, under the output: the output itself for one method alone."""
+    return {name: ONLY_REPORT if len(methods) == 1 else name for name in methods}
+
+
+def slug(name: str) -> str:
+    """Return the name of a cohort or a judge as part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
 
 
 def write_tables(tables: Sequence[Table], folder: Path, title: str) -> None:

@@ -15,6 +15,7 @@ from infarct.evaluation.record import Record
 from infarct.evaluation.result import Failure, Form, Outcome, R
 from infarct.files import write_whole
 from infarct.phantom.workers import prepare_worker
+from infarct.runtime.allocator import give_back_memory
 
 PICTURES: Final = "cases"
 ONLY_REPORT: Final = "."
@@ -141,6 +142,8 @@ def _attempt(work: Work[R], task: Task) -> Evaluated[R] | Failure:
         return work(task)
     except InfarctError as error:
         return Failure(task.id, task.group, str(error))
+    finally:
+        give_back_memory()
 
 
 _WORKING: list[Work[Any]] = []

@@ -17,7 +17,8 @@ Ratio: TypeAlias = Callable[[Float64Array], Float64Array]
 @dataclass(frozen=True)
 class Decisions:
     """How decisions compare with the truth; a number that is not defined, such as a sensitivity without positives, is
-    nan. ``count`` decisions, of which ``positives`` are truly so."""
+    nan. ``count`` decisions, of which ``positives`` are truly so; ``f_score`` is the harmonic mean of precision and
+    sensitivity."""
 
     count: int
     positives: int
@@ -25,6 +26,8 @@ class Decisions:
     specificity: Interval
     accuracy: Interval
     balanced_accuracy: Interval
+    precision: Interval
+    f_score: Interval
 
 
 def decisions(
@@ -62,6 +65,8 @@ def decisions(
         specificity=interval(_specificity),
         accuracy=interval(lambda n: _divided(n[..., 0] + n[..., 3], n.sum(axis=-1))),
         balanced_accuracy=interval(lambda n: (_sensitivity(n) + _specificity(n)) / 2),
+        precision=interval(lambda n: _divided(n[..., 0], n[..., 0] + n[..., 1])),
+        f_score=interval(lambda n: _divided(2 * n[..., 0], 2 * n[..., 0] + n[..., 1] + n[..., 2])),
     )
 
 

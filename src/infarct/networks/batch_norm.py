@@ -33,3 +33,15 @@ class BatchNorm(nn.Module):
         return functional.batch_norm(
             features, self.mean, self.variance, self.weight, self.bias, self.training, MOMENTUM, self.epsilon
         )
+
+
+def with_unit_variance(network: nn.Module) -> None:
+    """Make all running variances of a network 1 and let the weights do what they did; its answers stay the same.
+
+    Convolutions without normalisation among them give features of any size, whose squares float16 cannot hold.
+    """
+    for part in network.modules():
+        if isinstance(part, BatchNorm):
+            with torch.no_grad():
+                part.weight.mul_(torch.sqrt((1 + part.epsilon) / (part.variance + part.epsilon)))
+                part.variance.fill_(1.0)

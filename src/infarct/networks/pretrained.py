@@ -34,8 +34,10 @@ BATCH_NORM: Final = {"running_mean": "mean", "running_var": "variance"}
 UNUSED: Final = "num_batches_tracked"
 
 
-def load_pretrained(network: nn.Module, path: Path) -> None:
+def load_pretrained(network: nn.Module, path: Path, *, grey: bool = False) -> None:
     """Give the convolutions of ``network`` the weights in the file ``path``; the rest of it stays as it is.
+
+    Three channels are colours, unless they are ``grey``: then only the first is the patch, as it is of two.
 
     Raises `UnreadableInput` where the file cannot be read as a table of tensors, `BadRequest` where its tensors are not
     those of the network or the network is none that is trained on ImageNet.
@@ -46,7 +48,7 @@ def load_pretrained(network: nn.Module, path: Path) -> None:
     found = _in_own_names(_read(path), network.imagenet)
     first = next(iter(own))
     if first in found and found[first].shape[1:2] == (COLOURS,):
-        found[first] = _of_colours(found[first], network.config.in_channels)
+        found[first] = _of_colours(found[first], network.config.in_channels, grey=grey)
     problem = _misfit(own, found)
     if problem:
         name = type(network).__name__
@@ -64,12 +66,12 @@ def _in_own_names(stored: Mapping[str, Tensor], names: ImageNetNames) -> dict[st
     return found
 
 
-def _of_colours(weights: Tensor, channels: int) -> Tensor:
-    """Return the weights (k, 3, y, x) of a convolution on colours for grey patches of 1 or 2 channels."""
-    if channels == COLOURS:
+def _of_colours(weights: Tensor, channels: int, *, grey: bool) -> Tensor:
+    """Return the weights (k, 3, y, x) of a convolution on colours for patches of as many channels, grey or of them."""
+    if channels == COLOURS and not grey:
         return weights
-    grey = weights.sum(dim=1, keepdim=True)
-    return torch.cat([grey, *[torch.zeros_like(grey)] * (channels - 1)], dim=1)
+    summed = weights.sum(dim=1, keepdim=True)
+    return torch.cat([summed, *[torch.zeros_like(summed)] * (channels - 1)], dim=1)
 
 
 def _misfit(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:

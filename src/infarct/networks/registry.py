@@ -13,6 +13,7 @@ from infarct.networks.googlenet import GoogLeNet, GoogLeNetConfig
 from infarct.networks.inception_resnet_v2 import InceptionResNetV2, InceptionResNetV2Config
 from infarct.networks.inception_v3 import InceptionV3, InceptionV3Config
 from infarct.networks.inception_v4 import InceptionV4, InceptionV4Config
+from infarct.networks.patch_cnn import DensePatchCnn, PatchCnn, PatchCnnConfig
 from infarct.networks.resnet50 import ResNet50, ResNet50Config
 from infarct.networks.se_res_unet import SeResUnet, SeResUnetConfig
 from infarct.networks.vb_net import VbNet, VbNetConfig
@@ -38,6 +39,8 @@ NETWORKS: Final[dict[str, Network]] = {
     "inception_v4": Network(InceptionV4Config, InceptionV4),
     "inception_resnet_v2": Network(InceptionResNetV2Config, InceptionResNetV2),
     "dncnn": Network(DnCnnConfig, DnCnn),
+    "patch_cnn": Network(PatchCnnConfig, PatchCnn),
+    "patch_cnn_dense": Network(PatchCnnConfig, DensePatchCnn),
 }
 """The networks that `build` knows; tests in tests/contracts run over all of them."""
 

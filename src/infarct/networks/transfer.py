@@ -21,6 +21,7 @@ from typing import ClassVar, Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from infarct.networks.batch_norm import BatchNorm
 from infarct.networks.blocks import begun
@@ -115,6 +116,14 @@ class Average(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map (n, c, y, x) to (n, c)."""
         return torch.mean(features, dim=(2, 3))
+
+
+def infarct_logits(outputs: Tensor) -> Tensor:
+    """Return the logit of the paper's probability of infarct, (n,), of a network's ``outputs`` (n, 2).
+
+    The probability is that of the first sigmoid divided by the sum of the two, as Keras renormalises them.
+    """
+    return functional.softplus(-outputs[:, 1]) - functional.softplus(-outputs[:, 0])
 
 
 def _head(config: TransferConfig, channels: int, side: int | None) -> nn.Sequential:

@@ -1,6 +1,6 @@
 """One phantom patient from numbers to scans: head, disease, scanner, paired maps, and the truth on every grid."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -131,6 +131,21 @@ def render_ct(patient: Patient, device: str = "cpu") -> Visit:
         raise ValueError(f"{patient.name} has no follow-up CT")
     with torch.no_grad():
         return _visit(_head(patient, protocol, device, followup=later), protocol, device, followup=later)
+
+
+def render_scans(patient: Patient, protocols: Sequence[Protocol], device: str = "cpu") -> tuple[Visit, ...]:
+    """Return the acute CT of a patient by each of several protocols: of another dose, kernel or thickness.
+
+    The head is made once, which takes longer than a scan. Protocols that differ in their noise alone (``noise_hu``)
+    give the same picture under the same noise, times a factor; with 0 the picture itself.
+
+    Raises `ValueError` where their kVp differ: the head is made for one.
+    """
+    if len({protocol.kvp for protocol in protocols}) != 1:
+        raise ValueError("the protocols must be of one kVp")
+    with torch.no_grad():
+        head = _head(patient, protocols[0], device, followup=False)
+        return tuple(_visit(head, protocol, device, followup=False) for protocol in protocols)
 
 
 def _head(patient: Patient, protocol: Protocol, device: str, *, followup: bool) -> Head:

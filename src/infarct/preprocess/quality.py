@@ -81,7 +81,7 @@ def head_flags(scan: Scan, head: Head) -> tuple[Flag, ...]:
         _streaks(head),
         _metal(scan),
         _contrast(head),
-        _open_skull(scan, head),
+        skull_flag(scan, head),
     )
     return tuple(flag for flag in checks if flag is not None)
 
@@ -229,8 +229,8 @@ def _contrast(head: Head) -> Flag | None:
     return Flag("contrast_suspected", "critical", message, size_ml)
 
 
-def _open_skull(scan: Scan, head: Head) -> Flag | None:
-    """Look for brain surface in the upper half of the head without bone near it."""
+def skull_flag(scan: Scan, head: Head) -> Flag | None:
+    """Return the flag of a missing or open skull: brain surface in the upper half of the head without bone near it."""
     if any(flag.code == "skull_stripped" for flag in scan.flags):
         return None
     spacing = head.geometry.spacing_mm_zyx

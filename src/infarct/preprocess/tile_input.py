@@ -21,6 +21,7 @@ from infarct.volume import Geometry
 
 Grey = Literal["pictures", "centred"]
 """C40 W150 as 8-bit grey values, scaled to 0..1; HU clipped to 0-80 with the brain's level at 0, 20 HU to a unit."""
+Channels = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 Places = npt.NDArray[np.intp]
 """Tiles, (n, 3): slice of the picture, first row, first column."""
 
@@ -80,14 +81,15 @@ EVERYDAY: Final = TileSetting(
 
 @dataclass(frozen=True, eq=False)
 class TilePicture:
-    """What tiles are cut from: ``channels`` (float32, (c, z, y, x)) and ``brain`` (bool, (z, y, x)) on ``geometry``.
+    """What tiles are cut from: ``channels`` ((c, z, y, x)) and ``brain`` (bool, (z, y, x)) on ``geometry``.
 
+    Channels are float32, or float16 where a training has stored them.
     ``source_slices`` (z,) are the indices of the scan's slices that lie in the middle of each slice of the picture,
     whose rows and columns are the scan's own. ``tile_px`` is the side of a tile; ``beyond`` the grey of what lies
     outside.
     """
 
-    channels: Float32Array
+    channels: Channels
     brain: BoolArray
     geometry: Geometry
     plane: Midplane
@@ -218,7 +220,7 @@ def cut_tiles(picture: TilePicture, places: Places, *, margin_px: int = 0) -> Fl
     shift = first + before
     cut = [views[:, k, row + shift, column + shift] for k, row, column in places]
     fields = np.stack(cut) if cut else np.zeros((0, picture.setting.channels, window, window), dtype=np.float32)
-    return np.asarray(resize @ fields @ resize.T, dtype=np.float32)
+    return np.asarray(resize @ fields.astype(np.float32, copy=False) @ resize.T, dtype=np.float32)
 
 
 def resize_matrix(length: int, size: int, *, scale: float, start: float, margin: int) -> Float32Array:

@@ -17,7 +17,19 @@ def keep_freed_memory() -> bool:
     on first touch, which takes as long as the arithmetic: a U-Net on 128^3 voxels took 2.8 s, and 1.3 s after this.
     Memory that was allocated before is not touched. Calling it again does no harm.
     """
-    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+    if not _is_glibc():
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return bool(mallopt(MMAP_MAX, 0)) and bool(mallopt(TRIM_THRESHOLD, -1))
+
+
+def give_back_memory() -> bool:
+    """Return freed memory to the system, and whether there was any (glibc on Linux only).
+
+    After `keep_freed_memory` a process that reads one scan after another never shrinks: it took 5 GB after thirty.
+    """
+    return _is_glibc() and bool(ctypes.CDLL(None).malloc_trim(0))
+
+
+def _is_glibc() -> bool:
+    return sys.platform.startswith("linux") and platform.libc_ver()[0] == "glibc"

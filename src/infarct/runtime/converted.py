@@ -23,7 +23,10 @@ LENGTH_BYTES: Final = 8
 EXAMPLE_LENGTH: Final = 64
 """Networks of volumes are traced on no longer an example: on a whole tile, torch alone would set the peak of memory.
 Those of patches are traced on a patch: it is small, and a dense layer takes no other size."""
-VOLUME_AXES: Final = 5
+PATCH_AXES: Final = 4
+"""Of a batch of patches; a batch of volumes has more."""
+ANY_NUMBER: Final = -1
+"""The length of an axis that is left open."""
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +34,7 @@ log = logging.getLogger(__name__)
 def converted_model(core: Any, weights: WeightSet, shape: tuple[int, ...], *, cache: Path | None = None) -> Any:
     """Return the network of ``weights`` as an OpenVINO model in float32 for inputs of ``shape``.
 
-    That is (1, c, z, y, x) for a network of volumes, (1, c, y, x) for one of patches.
+    That is (1, c, z, y, x) for a network of volumes, (`ANY_NUMBER`, c, y, x) for one of patches.
 
     It comes from the folder ``cache``, the user's cache folder if None, or is converted and put there. A folder that
     cannot be written is no obstacle. One entry serves every precision: the compiler makes bf16 of it.
@@ -72,8 +75,8 @@ def _convert(weights: WeightSet, shape: tuple[int, ...]) -> tuple[bytes, bytes]:
     from infarct.runtime.torch_module import torch_module
 
     openvino = load_openvino()
-    longest = EXAMPLE_LENGTH if len(shape) == VOLUME_AXES else max(shape)
-    example = torch.zeros([*shape[:2], *(min(length, longest) for length in shape[2:])])
+    longest = max(shape) if len(shape) == PATCH_AXES else EXAMPLE_LENGTH
+    example = torch.zeros([1, shape[1], *(min(length, longest) for length in shape[2:])])
     trace: Any = torch.jit.trace  # torch gives it no types
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing says that sizes become constants, as they are meant to

@@ -7,7 +7,7 @@ import numpy as np
 
 from infarct.errors import BadRequest
 from infarct.runtime.allocator import keep_freed_memory
-from infarct.runtime.converted import converted_model
+from infarct.runtime.converted import ANY_NUMBER, PATCH_AXES, converted_model
 from infarct.runtime.engine import Device, EngineName, Precision, PrecisionChoice
 from infarct.runtime.openvino_import import load_openvino
 from infarct.types import Float32Array
@@ -15,7 +15,9 @@ from infarct.weights import WeightSet
 
 
 class OpenVinoEngine:
-    """Runs a network with OpenVINO, compiled for the shape of the batches that come: give tiles of one size.
+    """Runs a network with OpenVINO, compiled for the size of what comes: give tiles of one size.
+
+    Patches run as many at once as they come; volumes one after the other, which are large enough to keep it busy.
 
     Weights are stored as float32 whatever the precision; bf16 is how the processor multiplies.
 
@@ -40,13 +42,16 @@ class OpenVinoEngine:
         self._request: Any = None
 
     def run(self, batch: Float32Array) -> Float32Array:
-        """Map ``batch`` (float32, (n, c, z, y, x)) to logits (float32, (n, k, z, y, x)), one case after the other."""
-        shape = (1, *batch.shape[1:])
+        """Map ``batch`` (float32, (n, c, z, y, x) or, of patches, (n, c, y, x)) to logits (float32, (n, k, ...))."""
+        patches = batch.ndim == PATCH_AXES
+        shape = (ANY_NUMBER if patches else 1, *batch.shape[1:])
         if shape != self._shape:
             self._request = self._compiled(shape).create_infer_request()
             self._shape = shape
-        cases = [np.ascontiguousarray(batch[n : n + 1], dtype=np.float32) for n in range(len(batch))]
-        return np.concatenate([self._request.infer([case], share_inputs=True)[0] for case in cases])
+        at_once = len(batch) if patches else 1
+        parts = [batch[n : n + at_once] for n in range(0, len(batch), at_once)]
+        given = [np.ascontiguousarray(part, dtype=np.float32) for part in parts]
+        return np.concatenate([self._request.infer([part], share_inputs=True)[0] for part in given])
 
     def _compiled(self, shape: tuple[int, ...]) -> Any:
         model = converted_model(self._core, self._weights, shape, cache=self._cache)

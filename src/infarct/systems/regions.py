@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
-from scipy import ndimage, stats
+from scipy import ndimage, special, stats
 
 from infarct.anatomy import REGIONS, SIDES, Region, Side, region_label
 from infarct.findings import Aspects, Override, RegionFinding, as_counted
-from infarct.preprocess.head import Head
+from infarct.preprocess.head import Head, mirrored_mask
 from infarct.systems.lesions import grown
-from infarct.types import BoolArray
+from infarct.types import BoolArray, Float64Array
 from infarct.volume import volume_ml
 
 SideRule: TypeAlias = Literal["evidence", "min"]
@@ -29,6 +29,11 @@ LEAST_VOXELS: Final = 20
 LEAST_EVIDENCE_HU: Final = 2.0
 """An affected region weighs at least as if it were darker by this, the difference that marks early infarction best."""
 INTERVAL: Final = 0.95
+CORRELATION: Final = 0.6
+"""Chosen on 84 validation phantoms, whose intervals by DA-Net then hold the true score of 96 % of the ill and 98 % of
+all; of regions taken as independent they held 71 and 77 %."""
+QUADRATURE: Final = 31
+"""Nodes of the integral over what the regions of a side share."""
 
 
 @dataclass(frozen=True)
@@ -157,14 +162,16 @@ def overridden(aspects: Aspects, overrides: Sequence[Override]) -> Aspects:
 
 
 def dense_tissue(head: Head, config: RegionConfig) -> BoolArray:
-    """Return dense tissue of either side, and what it may blur: bool (z, y, x)."""
+    """Return dense tissue of either side, and what it may blur: bool (z, y, x).
+
+    The mirrored side's is that of the mirrored brain: where a head is not symmetric the mirrored skull lies inside the
+    brain, and is no blood.
+    """
     sy, sx = head.geometry.pixel_spacing_mm_yx
     deep = ndimage.distance_transform_edt(head.brain, sampling=head.geometry.spacing_mm_zyx) > BLOOD_DEPTH_MM
-    dense = np.zeros_like(head.brain)
-    for hu in (head.hu, head.mirrored_hu):
-        calm = ndimage.gaussian_filter(np.clip(hu, 0.0, 100.0), (0.0, 2.0 / sy, 2.0 / sx))
-        dense |= deep & (calm > config.dense_hu)
-    return grown(dense, head, BLOOD_REACH_MM)
+    calm = ndimage.gaussian_filter(np.clip(head.hu, 0.0, 100.0), (0.0, 2.0 / sy, 2.0 / sx))
+    dense = grown(deep & (calm > config.dense_hu), head, BLOOD_REACH_MM)
+    return dense | mirrored_mask(dense, head.geometry, head.midplane)
 
 
 def _measured(
@@ -235,21 +242,34 @@ def _evidence(finding: RegionFinding) -> float:
     return max(finding.contralateral_mean_hu - finding.mean_hu, LEAST_EVIDENCE_HU) * finding.volume_ml
 
 
+def affected_counts(chances: Sequence[float], *, correlation: float = CORRELATION) -> Float64Array:
+    """Return the probability of each number of affected regions, float64 (n + 1,), of regions with these ``chances``.
+
+    An occluded artery affects its regions together: a normal variable that all regions of a side share explains
+    ``correlation`` of what decides each (one-factor Gaussian copula; the integral by Gauss-Hermite quadrature).
+    """
+    shared, weights = np.polynomial.hermite_e.hermegauss(QUADRATURE)
+    total = np.zeros(len(chances) + 1)
+    for value, weight in zip(shared, weights / weights.sum(), strict=True):
+        given = special.ndtr((special.ndtri(chances) + np.sqrt(correlation) * value) / np.sqrt(1 - correlation))
+        counts = np.ones(1)
+        for chance in given:
+            counts = np.convolve(counts, (1 - chance, chance))
+        total += weight * counts
+    return total
+
+
 def _interval(sides: Sequence[Sequence[RegionFinding]]) -> tuple[int, int] | None:
     """Return the central 95 % of the score that region probabilities give, or None where one is missing.
 
-    The number of affected regions of a side follows the Poisson-binomial distribution; where several sides decide, the
-    larger number counts. Regions are taken as independent.
+    Where several sides decide, the larger number of affected regions counts.
     """
     below = np.ones(11)
     for regions in sides:
-        chances = [_chance(finding) for finding in regions]
-        distribution = np.ones(1)
-        for chance in chances:
-            if chance is None:
-                return None
-            distribution = np.convolve(distribution, (1 - chance, chance))
-        below = below * np.cumsum(distribution)
+        chances = [chance for finding in regions if (chance := _chance(finding)) is not None]
+        if len(chances) < len(regions):
+            return None
+        below = below * np.cumsum(affected_counts(chances))
     tail = (1 - INTERVAL) / 2
     fewest, most = (int(np.searchsorted(below, share - 1e-12)) for share in (tail, 1 - tail))
     return 10 - most, 10 - fewest

@@ -38,7 +38,7 @@ def finish_aspects(output: Path, cases: Path, *, name: str, device: DeviceChoice
     """Return the best weights of the training in ``output``: all networks in one set, see `WeightSet.part`.
 
     ``cases`` are the prepared cases it was trained on. For each group temperature and bias are those that make the
-    validation cases most likely, and the threshold that at which as many regions count as affected as are; without validation cases 1, 0
+    validation cases most likely, and the threshold that of the best balanced accuracy; without validation cases 1, 0
     and .5. The model card tells how the weights do on the cases that calibrated them, and says that.
 
     Raises `BadRequest` where ``output`` holds no checkpoint.

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from infarct.anatomy import Region
 from infarct.networks.da_net import logits_of
-from infarct.phantom.grid import rng
 from infarct.training.aspects_losses import AspectsLossParts, aspects_loss
 from infarct.training.aspects_recipe import AspectsRecipe
 from infarct.training.aspects_scores import Judged, joined, summary_of
@@ -56,12 +55,6 @@ class AspectsModule(RecipeModule):
             positive_share=self._positive_share[group] if self.recipe.class_weights else None,
             attention_weight=self.recipe.attention_weight,
         )
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Let dropout depend on the seed, the step and the device alone, so that a training can be resumed."""
-        del batch, batch_idx
-        words = (str(self.global_step), str(self.global_rank))
-        torch.manual_seed(int(rng(self.recipe.seed, "dropout", *words).integers(2**62)))
 
     def training_step(self, batch: dict[str, dict[str, Tensor]], _: int) -> Tensor:
         """Return the sum of the groups' losses of a batch, and log their mean."""

@@ -71,21 +71,6 @@ def best_cut(judged: Judged) -> tuple[float, float]:
     return float((around[place] + around[place + 1]) / 2), float(accuracy[place])
 
 
-def matching_cut(judged: Judged) -> float:
-    """Return the logit from which on as many regions count as affected as are, so that the mean score is not biased.
-
-    It lies in the middle between two logits. Where equal logits leave no such cut, more regions count as affected.
-    Where there are not both kinds it is 0.
-    """
-    if not judged.has_both:
-        return 0.0
-    logits = np.unique(judged.logits)
-    called = len(judged.logits) - np.searchsorted(np.sort(judged.logits), logits)
-    place = int(np.flatnonzero(called >= judged.affected.sum())[-1])
-    below = logits[place - 1] if place else logits[0] - 1
-    return float((below + logits[place]) / 2)
-
-
 def fit_scale(judged: Judged) -> tuple[float, float]:
     """Return temperature and bias with which sigmoid(logit / temperature + bias) is most likely (Platt 1999).
 
@@ -127,12 +112,9 @@ def summary_of(groups: dict[str, Judged]) -> dict[str, float]:
 
 
 def operating_point(judged: Judged) -> RegionPoint:
-    """Return temperature, bias and threshold for a group: that of `matching_cut`.
-
-    The cut of the best balanced accuracy calls more than a region of a healthy side affected: scores are then too low.
-    """
+    """Return temperature, bias and threshold for a group."""
     temperature, bias = fit_scale(judged)
-    cut = np.array(matching_cut(judged)) if judged.has_both else np.array(-bias * temperature)
+    cut = np.array(best_cut(judged)[0]) if judged.has_both else np.array(-bias * temperature)
     return RegionPoint(temperature, bias, float(probability(cut, temperature=temperature, bias=bias)))
 
 

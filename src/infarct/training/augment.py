@@ -171,10 +171,10 @@ def retoned(channels: Float32Array, setting: Augmentation, random: np.random.Gen
         return np.asarray(changed, dtype=np.float32)
     noise = random.standard_normal(channels.shape, dtype=np.float32)
     sd = np.float32(setting.noise_sd * random.random() / (1 + 2 * NEIGHBOUR**2))
-    return np.asarray(changed + sd * _smeared(_smeared(noise, 2), 3), dtype=np.float32)
+    return np.asarray(changed + sd * smeared(smeared(noise, 2), 3), dtype=np.float32)
 
 
-def _smeared(noise: Float32Array, axis: int) -> Float32Array:
+def smeared(noise: Float32Array, axis: int) -> Float32Array:
     """Add `NEIGHBOUR` times both neighbours along an axis; the patch's edge is its own neighbour."""
     along = np.moveaxis(noise, axis, 0)
     result = along.copy()

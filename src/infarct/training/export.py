@@ -98,11 +98,14 @@ def _taught(recipe: Recipe, data: Mapping[str, Any]) -> int:
 
 
 def tensors_of(state: Mapping[str, torch.Tensor]) -> dict[str, npt.NDArray[np.float16]]:
+    """Return what `network_state` gives as a weight file holds it."""
+    return {name: tensor.half().numpy() for name, tensor in network_state(state).items()}
+
+
+def network_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return the network's tensors in a checkpoint's state, by their names in the network: averaged, if there are."""
     prefix = AVERAGE if any(name.startswith(AVERAGE) for name in state) else NETWORK
-    return {
-        name.removeprefix(prefix): tensor.half().numpy() for name, tensor in state.items() if name.startswith(prefix)
-    }
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
 def card_of(about: Mapping[str, Any], recipe: AnyRecipe) -> dict[str, Any]:

@@ -25,7 +25,11 @@ from infarct.runtime.engine import available_cores
 from infarct.training.aspects_recipe import AspectsRecipe
 from infarct.training.aspects_task import aspects_task
 from infarct.training.cases import check_new_output, digest_of, kind_of
+from infarct.training.denoise_recipe import DenoiseRecipe
+from infarct.training.denoise_task import denoise_task
 from infarct.training.export import told_by
+from infarct.training.localize_recipe import LocalizeRecipe
+from infarct.training.localize_task import localize_task
 from infarct.training.module import AnyRecipe
 from infarct.training.processor import computes_in_bf16, processor_name
 from infarct.training.progress import ProgressLine
@@ -61,18 +65,27 @@ class Machine:
     quiet: bool = False
 
 
-def fit(recipe: AnyRecipe, cases: Path, output: Path, *, resume: bool = False, machine: Machine | None = None) -> Path:
+def fit(
+    recipe: AnyRecipe,
+    cases: Path,
+    output: Path,
+    *,
+    resume: bool = False,
+    machine: Machine | None = None,
+    pretrained: Path | None = None,
+) -> Path:
     """Train what a recipe is for on the prepared cases in ``cases`` and return the path of the last checkpoint.
 
     In ``output`` lie then `last.ckpt`, `best.ckpt` (by validation score; none without a validation), `recipe.json` and
     `logs`. ``resume`` goes on from the last checkpoint there, and gives the curve of an uninterrupted training.
+    ``pretrained`` is the file of weights that a recipe for localize begins with, if it does.
 
     Raises `BadRequest` where the output is in use, or was begun by another recipe or on other cases, or where the cases
     do not fit the recipe.
     """
     keep_freed_memory()  # before anything large is allocated
     machine = machine or Machine()
-    task = _task(recipe, cases)
+    task = _task(recipe, cases, pretrained)
     _claim(recipe, task, output, resume=resume)
     last = output / LAST
     precision = usable_precision(recipe.precision, machine.accelerator)
@@ -83,10 +96,16 @@ def fit(recipe: AnyRecipe, cases: Path, output: Path, *, resume: bool = False, m
     return last
 
 
-def _task(recipe: AnyRecipe, cases: Path) -> Task:
+def _task(recipe: AnyRecipe, cases: Path, pretrained: Path | None) -> Task:
     if isinstance(recipe, AspectsRecipe):
         return aspects_task(recipe, cases)
-    return vb_task(recipe, cases) if isinstance(recipe, VbRecipe) else segment_task(recipe, cases)
+    if isinstance(recipe, VbRecipe):
+        return vb_task(recipe, cases)
+    if isinstance(recipe, DenoiseRecipe):
+        return denoise_task(recipe, cases)
+    if isinstance(recipe, LocalizeRecipe):
+        return localize_task(recipe, cases, pretrained)
+    return segment_task(recipe, cases)
 
 
 class Keeper(Checkpoint):

@@ -13,7 +13,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from infarct.networks import build
+from infarct.phantom.grid import rng
 from infarct.training.aspects_recipe import AspectsRecipe
+from infarct.training.denoise_recipe import DenoiseRecipe
+from infarct.training.localize_recipe import LocalizeRecipe
 from infarct.training.losses import LossParts, segmentation_loss, targets_of
 from infarct.training.recipe import ABOUT, Precision, Recipe
 from infarct.training.sampler import StepSampler
@@ -21,7 +24,7 @@ from infarct.training.store import StoredCase
 from infarct.training.validation import CaseScore, ModuleEngine, score_case, summary_of
 from infarct.training.vb_recipe import VbRecipe
 
-AnyRecipe = Recipe | AspectsRecipe | VbRecipe
+AnyRecipe = Recipe | AspectsRecipe | VbRecipe | DenoiseRecipe | LocalizeRecipe
 Score = TypeVar("Score")
 
 
@@ -86,6 +89,12 @@ class RecipeModule(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Start the clock."""
         self._begun = time.monotonic()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Let dropout depend on the seed, the step and the device alone, so that a training can be resumed."""
+        del batch, batch_idx
+        words = (str(self.global_step), str(self.global_rank))
+        torch.manual_seed(int(rng(self._plan.seed, "dropout", *words).integers(2**62)))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what an export needs to know."""

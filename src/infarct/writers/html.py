@@ -23,6 +23,7 @@ from infarct.writers.key_slices import (
     lesion_strip,
 )
 from infarct.writers.panels import DIFFERENCE_SCALE, LineStyle, draw_panel, png
+from infarct.writers.tile_slices import TILE_STYLE, tile_slices
 
 FILE_NAME: Final = "report.html"
 KEY_WIDTH_PX: Final = 560
@@ -58,6 +59,7 @@ def render_html(scan: Scan, analysis: Analysis) -> str:
         (level, [_image(picture, KEY_WIDTH_PX) for picture in level.pictures]) for level in key_levels(scan, analysis)
     ]
     attention = [_image(picture, KEY_WIDTH_PX) for picture in attention_slices(scan, analysis)]
+    tiles = [_image(picture, KEY_WIDTH_PX) for picture in tile_slices(scan, analysis)]
     strip = [_image(picture, STRIP_WIDTH_PX) for picture in lesion_strip(scan, analysis)]
     return (
         _environment()
@@ -66,6 +68,7 @@ def render_html(scan: Scan, analysis: Analysis) -> str:
             findings=findings,
             levels=levels,
             attention=attention,
+            tiles=tiles,
             strip=strip,
             banner=wording.banner(findings),
             flags=wording.flags_by_severity(findings),
@@ -113,5 +116,6 @@ def _environment() -> Environment:
         "wording": wording,
         "region_styles": REGION_STYLES,
         "difference_colours": DIFFERENCE_SCALE.colours,
+        "tile_style": TILE_STYLE,
     }
     return environment

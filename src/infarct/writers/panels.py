@@ -142,6 +142,10 @@ ATTENTION_SCALE: Final = ColourScale(
     marks=("0", "attention", "1"),
 )
 """Attention, 0 to 1: the brightest place weighed most; what weighed little stays clear."""
+PROBABILITY_SCALE: Final = ColourScale(
+    colours=ATTENTION_SCALE.colours, limits=(0.0, 1.0), fade=(0.1, 0.5), opacity=0.5, marks=("0", "prob.", "1")
+)
+"""Probabilities, 0 to 1: what is unlikely stays clear."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,12 +1,22 @@
 """Findings in plain words: the sentences and rounded numbers of a report."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
 from infarct.anatomy import REGION_NAMES, REGIONS, SIDES, Region, Side
-from infarct.findings import Aspects, Findings, FollowupInfarct, HyperdenseArtery, Lesion, RegionFinding, as_counted
+from infarct.findings import (
+    Aspects,
+    Findings,
+    FollowupInfarct,
+    HyperdenseArtery,
+    Lesion,
+    Localization,
+    RegionFinding,
+    as_counted,
+)
 from infarct.types import Flag, Severity
 from infarct.writers.key_slices import Finding, finding_of
 
@@ -15,6 +25,8 @@ NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 """Keeps a number and its unit on one line."""
 LISTED_LESIONS: Final = 15
 """A table of lesions stops here; what is left are specks, and findings.json has them."""
+LEAST_TERRITORY: Final = 0.1
+"""A territory is named where this part of the marked tiles lies in it."""
 EVEN_MM: Final = 0.05
 """Slice spacings that differ by more than this are told as uneven."""
 SEVERITIES: Final[tuple[Severity, ...]] = ("critical", "warning", "info")
@@ -35,6 +47,15 @@ ASYMMETRY: Final = "asymmetry"
 SEGMENT: Final = "se_res_unet"
 DA_NET: Final = "da_net"
 RADIOMICS: Final = "radiomics"
+LOCALIZE: Final = "localize"
+TILE_NETWORKS: Final = {
+    "vgg16": "VGG16",
+    "resnet50": "ResNet50",
+    "googlenet": "GoogLeNet",
+    "inception_v3": "Inception-v3",
+    "inception_v4": "Inception-v4",
+    "inception_resnet_v2": "Inception-ResNet-v2",
+}
 SYSTEMS: Final = {SEGMENT: "segment", DA_NET: "aspects"}
 """Which system's weights a method uses, where its name is another."""
 NOT_FOR_REPERFUSION: Final = "Not valid for reperfusion questions: bleeding is suspected."
@@ -325,6 +346,36 @@ def attention_sentence(aspects: Aspects) -> str:
         if finding.affected and not counted.affected
     ]
     return f"{told} Dashed white: not affected, says a reader." if overruled else told
+
+
+def tiles_sentence(found: Localization) -> str:
+    """Return how many tiles are marked, on which side, where mostly and in how many slices."""
+    count = len(found.patches)
+    if not count:
+        return "No tile is marked."
+    slices = len({patch.slice_index for patch in found.patches})
+    side = "both sides" if found.lesion_side == "both" else f"mainly {found.lesion_side}"
+    places = Counter(patch.territory for patch in found.patches if patch.territory is not None)
+    names = [name for name, tiles in places.most_common() if tiles >= LEAST_TERRITORY * count]
+    where = f"; {listed(names)}" if names else ""
+    told = f"{count} tile{'s' if count > 1 else ''} marked in {slices} slice{'s' if slices > 1 else ''}"
+    return f"{told}, {side}{where}."
+
+
+def tiles_method(findings: Findings) -> str:
+    """Return what judged the tiles, from which probability on they are marked, and what the pictures show."""
+    found = findings.localization
+    if found is None:
+        return ""
+    network = TILE_NETWORKS.get(found.method, found.method)
+    told = f"Method: {network}, a trained network that judges the brain square by square for early infarction."
+    bound = findings.provenance.config.get(LOCALIZE, {}).get("whole_threshold")
+    if bound is not None:
+        told = f"{told} A tile is marked from {percent(bound)} on."
+    told = f"{told} {probability_note(findings, LOCALIZE)}".rstrip()
+    if found.patches:
+        told = f"{told} Slices with the most evidence, plain and with probabilities in colour, smoothed over tiles."
+    return told
 
 
 def regions_sentence(aspects: Aspects) -> str:

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infarct.cli.models_in_use import SYSTEM_CHOICES, RegionsChoice, check_systems
+from infarct.cli.models_in_use import SYSTEM_CHOICES, DeviceChoice, RegionsChoice, check_systems, load_models
 from infarct.errors import BadRequest
 from infarct.weights import WeightSet, save_weights, ship, store
+from unit.systems.tiny_localizer import tiny_weights
 
 
 @pytest.fixture
@@ -71,3 +72,20 @@ def test_the_network_draws_regions_where_it_can(folder: Path, own: dict[str, Pat
     ship(made("regions"), default=True, folder=folder)
     assert check_systems(None, None) == {"regions": None}
     assert check_systems(None, None, RegionsChoice.atlas) == {}
+    assert check_systems("none", None) == {}  # no trained system, this one neither, unless it is named
+    assert check_systems("none", None, RegionsChoice.vbnet) == {"regions": None}
+
+
+@pytest.mark.usefixtures("folder")
+def test_localize_takes_part_beside_the_others(own: dict[str, Path], tmp_path: Path) -> None:
+    assert check_systems(None, [own["localize"], own["segment"]]) == {
+        "segment": own["segment"],
+        "localize": own["localize"],
+    }
+    with pytest.raises(BadRequest, match="weights for localize, which --systems leaves out"):
+        check_systems("segment", [own["localize"]])
+    path = save_weights(tiny_weights(), tmp_path / "tiny.safetensors")
+    models = load_models("localize", weights=[path], device=DeviceChoice.cpu)
+    assert models.localize is not None
+    assert models.localize.weights.name == "localize-tiny"
+    assert models.segment is None

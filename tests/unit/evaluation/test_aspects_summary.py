@@ -129,6 +129,24 @@ def test_scores_by_hand() -> None:
     assert not [one for one in found.strata if one.by == "tube voltage"]  # known of nobody
 
 
+def test_the_interval_is_held_against_the_side_that_was_scored() -> None:
+    """Three regions of the left side are affected by core: 7 on the left, 10 on the right."""
+    left = case("left", 3, 3, 0)
+
+    def holds(low: int, high: int, side: str) -> bool | None:
+        return replace(left, score_interval=(low, high), side=side).interval_holds
+
+    assert (holds(7, 9, "left"), holds(8, 10, "left"), holds(5, 6, "left")) == (True, False, False)
+    assert (holds(10, 10, "right"), holds(7, 9, "right")) == (True, False)
+    assert (holds(7, 7, "none"), holds(8, 10, "both")) == (True, False)  # the lower side counts
+    assert left.interval_holds is None
+    free = replace(case(None, 0, 0, 1), score_interval=(8, 9), side="none")
+    found = summarise_aspects([replace(left, score_interval=(7, 7), side="left"), left, free], resamples=10)
+    (whole,) = found.overview
+    assert (whole.interval_holds.estimate, whole.interval_holds.count) == (0.5, 2)
+    assert (whole.interval_holds_strokes.estimate, whole.interval_holds_strokes.count) == (1.0, 1)
+
+
 def cut(of: AspectsSummary, at: int, positive: str) -> CutFigures:
     (found,) = (
         one for one in of.cuts if (one.judge, one.reference, one.cut, one.positive) == (SYSTEM, CORE, at, positive)

@@ -21,6 +21,8 @@ def test_rates_by_hand() -> None:
     assert found.specificity.estimate == 5 / 6
     assert found.accuracy.estimate == 8 / 10
     assert found.balanced_accuracy.estimate == (3 / 4 + 5 / 6) / 2
+    assert found.precision.estimate == 3 / 4
+    assert found.f_score.estimate == 2 * 3 / (2 * 3 + 1 + 1)
     assert (found.accuracy.count, found.accuracy.patients) == (10, 5)
 
 

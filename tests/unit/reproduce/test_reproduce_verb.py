@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 
 from infarct.cli.reproduce import reproduce
 from infarct.errors import BadRequest, UnreadableInput
-from infarct.reproduce import aspects_rows, aspects_run, segment_rows, segment_run
+from infarct.reproduce import aspects_rows, aspects_run, localize_rows, localize_run, segment_rows, segment_run
 from unit.reproduce.miniature import miniature, prepare_blobs
 from unit.reproduce.miniature_aspects import made_up_sides, miniature_aspects, prepare_boxes, prepare_plan
+from unit.reproduce.miniature_localize import miniature_localize, prepare_spots
 
 app = typer.Typer()
 app.add_typer(reproduce, name="reproduce")
@@ -77,3 +78,19 @@ def test_the_aspects_paper_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     _, told = run("-o", out, "--reduced", "--cases", tmp_path / "cases", "--quiet", paper="aspects")
     assert told == ""
     assert {path.name: path.read_text() for path in out.glob("*.md")} == tables
+
+
+def test_a_part_of_the_localize_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = miniature_localize()
+    study = replace(whole, rows=(*whole.of("models"), *whole.of("crossval")[:2]))
+    monkeypatch.setattr(localize_rows, "study_of", lambda *, reduced: study if reduced else None)
+    monkeypatch.setattr(localize_run, "prepare_tiles_in_settings", prepare_spots)
+    out = tmp_path / "out"
+    printed, told = run("-o", out, "--reduced", "--part", "models", paper="localize")
+    assert printed.split() == [str(out / "models.md")]
+    assert "VGG16, 36 px: begun" in told
+    parts = ("--part", "crossval", "--part", "models")
+    printed, told = run("-o", out, "--reduced", *parts, paper="localize")
+    assert printed.split() == [str(out / "models.md"), str(out / "crossval.md")]
+    assert "1 of 1 rows were done before" in told
+    assert not (out / "search.md").exists()

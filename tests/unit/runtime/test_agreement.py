@@ -54,6 +54,25 @@ def test_tiles_longer_than_the_example_that_was_traced_agree(mock_weights: Weigh
     np.testing.assert_allclose(answer, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+def test_patches_in_batches_of_any_length_agree(precision: str, tmp_path: Path) -> None:
+    """One model serves every length; a patch has the same answer alone as among others."""
+    torch.manual_seed(0)
+    config = {"in_channels": 3, "size_px": 32, "width": 0.05, "dense": [8], "dropout": [0.1]}
+    tensors = {key: values.numpy() for key, values in build("vgg16", config).state_dict().items()}
+    weights = WeightSet("localize", "tiny", "vgg16", config, {}, tensors, {})
+    batch = np.random.default_rng(4).normal(0, 1, (37, 3, 32, 32)).astype(np.float32)
+    expected = make_engine(weights, device="cpu", engine="torch", threads=1).run(batch)
+    assert expected.std() > 0.01
+    engine = make_engine(weights, device="cpu", engine="openvino", precision=precision, threads=1, cache=tmp_path)
+    tolerance = 1e-5 if precision == "fp32" else 0.02
+    for part in (slice(0, 32), slice(32, 37), slice(0, 1), slice(0, 37)):
+        answer = engine.run(batch[part])
+        assert answer.shape == expected[part].shape
+        np.testing.assert_allclose(answer, expected[part], atol=tolerance)
+    assert len(list((tmp_path / "models").iterdir())) == 1
+
+
 def test_torch_is_left_as_it_was(mock_weights: WeightSet) -> None:
     threads, tf32 = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
     engine = make_engine(mock_weights, device="cpu", engine="torch", threads=threads + 1)

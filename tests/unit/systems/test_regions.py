@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy import special
 
 from infarct.anatomy import REGIONS, SIDES, Region, Side, opposite, region_label
 from infarct.findings import Aspects, Override, RegionFinding
@@ -14,6 +15,9 @@ from infarct.systems.regions import (
     Contrast,
     Judged,
     MeasuredRegion,
+    RegionConfig,
+    affected_counts,
+    dense_tissue,
     measure_regions,
     overridden,
     region_findings,
@@ -156,20 +160,32 @@ def test_interval_by_hand(side: Side, chances: dict[str, float], interval: tuple
     assert scored(regions, symptomatic_side=opposite(side)).score_interval == (10, 10)
 
 
-def enumerated(left: list[float], right: list[float]) -> tuple[int, int]:
-    """The central 95 % of the lower side's score, by going through every outcome."""
-    mass = np.zeros(11)
-    for outcome in product((0, 1), repeat=len(left) + len(right)):
-        chance = np.prod([p if hit else 1 - p for p, hit in zip(left + right, outcome, strict=True)])
-        mass[min(10 - sum(outcome[: len(left)]), 10 - sum(outcome[len(left) :]))] += chance
-    from_above = np.cumsum(mass[::-1])[::-1]
-    lowest = max(s for s in range(11) if from_above[s] >= 0.975)
-    highest = max(s for s in range(11) if from_above[s] >= 0.025)
-    return lowest, highest
+def enumerated(chances: list[float]) -> np.ndarray:
+    """The distribution of how many of independent regions are affected, by going through every outcome."""
+    mass = np.zeros(len(chances) + 1)
+    for outcome in product((0, 1), repeat=len(chances)):
+        mass[sum(outcome)] += np.prod([p if hit else 1 - p for p, hit in zip(chances, outcome, strict=True)])
+    return mass
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_counts_against_every_outcome_and_against_draws(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    chances = random.uniform(0, 1, 6).tolist()
+    assert affected_counts(chances, correlation=0.0) == pytest.approx(enumerated(chances))
+    shared, own = random.normal(size=(200_000, 1)), random.normal(size=(200_000, 6))
+    affected = np.sqrt(0.6) * shared + np.sqrt(0.4) * own < special.ndtri(chances)
+    drawn = np.bincount(affected.sum(axis=1), minlength=7) / len(affected)
+    assert affected_counts(chances, correlation=0.6) == pytest.approx(drawn, abs=0.006)
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.01, 0.3, 0.99, 1.0])
+def test_shared_counts_keep_the_mean(chance: float) -> None:
+    assert affected_counts([chance] * 10) @ np.arange(11) == pytest.approx(10 * chance, abs=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_interval_against_every_outcome(seed: int) -> None:
+def test_interval_of_one_side_and_of_the_lower_one(seed: int) -> None:
     drawn = np.random.default_rng(seed).uniform(0, 1, (2, 6))
     chances = {
         (region, side): float(drawn[number, k])
@@ -177,9 +193,19 @@ def test_interval_against_every_outcome(seed: int) -> None:
         for k, region in enumerate(REGIONS[:6])
     }
     regions = judged({}, chances=chances)
-    right, left = (list(row) for row in drawn)
-    assert scored(regions, symptomatic_side="left").score_interval == enumerated(left, [])
-    assert scored(regions, side_rule="min").score_interval == enumerated(left, right)
+    right, left = (affected_counts(row.tolist()) for row in drawn)
+    lower = np.zeros(7)
+    for (i, p), (j, q) in product(enumerate(right), enumerate(left)):
+        lower[max(i, j)] += p * q
+    assert scored(regions, symptomatic_side="left").score_interval == central(left)
+    assert scored(regions, side_rule="min").score_interval == central(lower)
+
+
+def central(counts: np.ndarray) -> tuple[int, int]:
+    """The central 95 % of the score, one by one: what lies beyond each end is 2.5 % at most."""
+    highest = 10 - min(n for n in range(len(counts)) if counts[: n + 1].sum() >= 0.025)
+    lowest = 10 - min(n for n in range(len(counts)) if counts[: n + 1].sum() >= 0.975)
+    return lowest, highest
 
 
 def test_no_interval_where_a_probability_of_the_scored_side_is_missing() -> None:
@@ -257,6 +283,20 @@ def test_a_region_taken_by_an_old_infarct_is_known_as_such(still_head: Head) -> 
     taken = measured_of(still_head, "M5", "left", own)
     assert (taken.contrast, taken.old) == (None, True)
     assert not measured_of(still_head, "M5", "right", own).old
+
+
+def test_dense_tissue_is_left_out_on_both_sides_and_a_mirrored_skull_is_none(still_head: Head) -> None:
+    """Where a head is not symmetric its mirrored skull lies inside the brain."""
+    config = RegionConfig()
+    before = dense_tissue(still_head, config)
+    skull = replace(still_head, mirrored_hu=np.full_like(still_head.hu, 800.0))
+    assert (dense_tissue(skull, config) == before).all()
+    own = still_head.aspects_regions == region_label("L", "left")
+    bled = replace(still_head, hu=np.where(own, np.float32(65), still_head.hu))
+    found = dense_tissue(bled, config) & ~before
+    across = still_head.aspects_regions == region_label("L", "right")
+    assert found[own].mean() > 0.9
+    assert found[across].mean() > 0.7
 
 
 def test_a_region_outside_the_scan_is_not_measured(still_head: Head) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from infarct.training.aspects_scores import Judged, best_cut, fit_scale, joined, matching_cut, operating_point, probability, summary_of
+from infarct.training.aspects_scores import Judged, best_cut, fit_scale, joined, probability, summary_of
 
 
 def judged(logits: list[float], affected: list[int]) -> Judged:
@@ -32,23 +32,6 @@ def test_best_cut_against_all_cuts() -> None:
 
         assert accuracy == pytest.approx(max(reached(at) for at in [*logits, 99.0]))
         assert reached(cut) == pytest.approx(accuracy)
-
-
-def test_matching_cut_by_hand() -> None:
-    """Two of five are affected, so the two highest count, whichever they are."""
-    assert matching_cut(judged([3, 0, 2, 1, 2.5], [1, 0, 1, 0, 0])) == 2.25
-    assert matching_cut(judged([1, 2, 2, 3], [0, 0, 1, 1])) == 1.5  # no cut lies between equal logits
-    assert matching_cut(judged([1, 1], [0, 1])) == 0.5
-    assert matching_cut(judged([1, 2], [1, 1])) == 0.0
-
-
-def test_as_many_count_as_affected_at_the_operating_point() -> None:
-    random = np.random.default_rng(3)
-    affected = random.random(500) < 0.2
-    one = Judged(random.normal(size=500) + affected, affected)
-    point = operating_point(one)
-    found = probability(one.logits, temperature=point.temperature, bias=point.bias) >= point.threshold
-    assert found.sum() == affected.sum()
 
 
 def test_scale_is_found_again() -> None:

@@ -9,15 +9,19 @@ import typer
 from prepared_blobs import tiny_recipe, write_blobs
 from prepared_heads import tiny_vb, write_heads
 from prepared_regions import tiny_aspects, tiny_radiomics, write_regions
+from prepared_slices import tiny_denoise, write_pairs
+from prepared_tiles import tiny_localize, write_tiles
 from typer.testing import CliRunner
 
 from infarct.cli.train import PresetChoice, SystemChoice, train
 from infarct.errors import BadRequest, Refusal
 from infarct.preprocess.segment_input import InputSetting
-from infarct.training import aspects_recipe, radiomics_recipe, vb_recipe
+from infarct.training import aspects_recipe, denoise_recipe, localize_recipe, radiomics_recipe, vb_recipe
 from infarct.training import recipe as recipes
 from infarct.training.cases import PhantomPlan
+from infarct.training.denoise_recipe import DenoisePlan
 from infarct.training.region_cases import RegionPlan
+from infarct.training.tile_cases import TilePlan
 from infarct.weights import load_weights
 
 app = typer.Typer()
@@ -30,6 +34,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(recipes.PRESETS, "smoke", tiny_recipe())
     monkeypatch.setitem(aspects_recipe.ASPECTS_PRESETS, "smoke", tiny_aspects())
     monkeypatch.setitem(vb_recipe.VB_PRESETS, "smoke", tiny_vb())
+    monkeypatch.setitem(denoise_recipe.DENOISE_PRESETS, "smoke", tiny_denoise())
+    monkeypatch.setitem(localize_recipe.LOCALIZE_PRESETS, "smoke", tiny_localize())
     monkeypatch.setitem(radiomics_recipe.RADIOMICS_PRESETS, "smoke", tiny_radiomics())
     monkeypatch.setattr("infarct.runtime.engine.find_spec", lambda _: None)
 
@@ -113,8 +119,17 @@ def test_the_verb_knows_the_recipes() -> None:
     assert [choice.value for choice in PresetChoice] == list(recipes.PRESETS)
     assert [choice.value for choice in PresetChoice] == list(aspects_recipe.ASPECTS_PRESETS)
     assert [choice.value for choice in PresetChoice] == list(vb_recipe.VB_PRESETS)
+    assert [choice.value for choice in PresetChoice] == list(denoise_recipe.DENOISE_PRESETS)
+    assert [choice.value for choice in PresetChoice] == list(localize_recipe.LOCALIZE_PRESETS)
     assert set(radiomics_recipe.RADIOMICS_PRESETS) <= {choice.value for choice in PresetChoice}
-    assert [choice.value for choice in SystemChoice] == ["segment", "aspects", "regions", "radiomics"]
+    assert [choice.value for choice in SystemChoice] == [
+        "segment",
+        "aspects",
+        "regions",
+        "radiomics",
+        "denoise",
+        "localize",
+    ]
 
 
 def test_trains_aspects_on_cases_that_are_there_and_goes_on(tmp_path: Path) -> None:
@@ -141,6 +156,63 @@ def test_trains_regions_on_cases_that_are_there_and_goes_on(tmp_path: Path) -> N
     run(*given, "--resume", system="regions")
     with pytest.raises(BadRequest):
         run(*given, "--resume", system="aspects")
+
+
+def test_trains_localize_on_tiles_that_are_there_and_goes_on(tmp_path: Path) -> None:
+    given = ("-o", tmp_path / "out", "--cases", write_tiles(tmp_path / "cases"), "--steps", "3", "--seed", "5")
+    assert run(*given, system="localize").split() == [str(tmp_path / "out" / "weights.safetensors")]
+    weights = load_weights(tmp_path / "out" / "weights.safetensors")
+    assert (weights.system, weights.name) == ("localize", "localize-smoke")
+    assert (weights.card["recipe"]["steps"], weights.card["recipe"]["seed"]) == (3, 5)
+    run(*given, "--resume", system="localize")
+    with pytest.raises(BadRequest):
+        run(*given, "--resume", system="aspects")
+
+
+def test_prepares_phantoms_with_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[TilePlan, int]] = []
+
+    def prepare(plan: TilePlan, folder: Path, *, jobs: int, on_done: Any) -> None:
+        asked.append((plan, jobs))
+        write_tiles(folder)
+        on_done(3, 3)
+
+    monkeypatch.setattr("infarct.training.tile_cases.prepare_tile_cases", prepare)
+    run("-o", tmp_path / "out", "--cohort", "phantom", "--steps", "2", "--jobs", "3", system="localize")
+    assert asked == [(tiny_localize().phantoms, 3)]
+
+
+def test_pretrained_weights_are_refused_where_they_mean_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match="for localize only"):
+        run("-o", tmp_path / "out", "--cohort", "phantom", "--pretrained", tmp_path / "file")
+    (tmp_path / "file").write_bytes(b"no weights")
+    given = ("-o", tmp_path / "out", "--cases", write_tiles(tmp_path / "cases"))
+    with pytest.raises(Refusal, match="neither safetensors nor"):
+        run(*given, "--pretrained", tmp_path / "file", system="localize")
+
+
+def test_prepares_phantoms_with_and_without_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[DenoisePlan, int]] = []
+
+    def prepare(plan: DenoisePlan, folder: Path, *, jobs: int, on_done: Any) -> None:
+        asked.append((plan, jobs))
+        write_pairs(folder)
+        on_done(5, 5)
+
+    monkeypatch.setattr("infarct.training.denoise_cases.prepare_denoise_cases", prepare)
+    given = ("-o", tmp_path / "out", "--steps", "3", "--seed", "5", "--jobs", "3")
+    assert run(*given, "--cohort", "phantom", system="denoise").split() == [
+        str(tmp_path / "out" / "weights.safetensors")
+    ]
+    assert asked == [(tiny_denoise().phantoms, 3)]
+    weights = load_weights(tmp_path / "out" / "weights.safetensors")
+    assert (weights.system, weights.name) == ("denoise", "denoise-tiny")
+    assert (weights.card["recipe"]["steps"], weights.card["recipe"]["seed"]) == (3, 5)
+    run(*given, "--cases", tmp_path / "out" / "cases", "--resume", system="denoise")
+    for other, message in (((), "what to train on"), (("--cohort", tmp_path), "trained on phantoms")):
+        with pytest.raises(BadRequest, match=message):
+            run("-o", tmp_path / "new", *other, system="denoise")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("system", ["aspects", "regions"])
