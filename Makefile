@@ -64,7 +64,7 @@ train-aspects: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/infarct train regions --cases build/region-cases --preset cpu --output build/train-regions \
 		--accelerator cpu --devices 1
 
-## Train localize from nothing: phantoms (80 minutes on one core), then the network on tiles (20 minutes).
+## Train localize from nothing: phantoms (80 minutes on one core), then the network on tiles (30 minutes).
 train-localize: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/infarct train localize --cohort phantom --preset cpu --jobs 2 --output build/train-localize \
 		--accelerator cpu --devices 1

@@ -223,4 +223,4 @@ SMOKE_LOCALIZE: Final = replace(
 LOCALIZE_PRESETS: Final[dict[str, LocalizeRecipe]] = {
     recipe.name: recipe for recipe in (PAPER_LOCALIZE, GPU_LOCALIZE, CPU_LOCALIZE, SMOKE_LOCALIZE)
 }
-"""paper: as published. gpu: meant for 20 minutes on a card. cpu: 40 minutes on one core. smoke: seconds."""
+"""paper: as published. gpu: meant for 20 minutes on a card. cpu: 30 minutes on one core. smoke: seconds."""
