@@ -4,7 +4,7 @@ from dataclasses import replace
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from infarct.cli.output import Steps
     from infarct.training.denoise_recipe import DenoisePlan
     from infarct.training.module import AnyRecipe
+    from infarct.training.patch_cases import PatchPlan
     from infarct.training.radiomics_recipe import RadiomicsRecipe
     from infarct.training.recipe import Recipe
     from infarct.training.region_cases import RegionPlan
@@ -33,6 +34,8 @@ class SystemChoice(StrEnum):
     radiomics = "radiomics"
     denoise = "denoise"
     localize = "localize"
+    volumetry = "volumetry"
+    hemorrhage = "hemorrhage"
 
 
 class PresetChoice(StrEnum):
@@ -42,6 +45,7 @@ class PresetChoice(StrEnum):
     gpu = "gpu"
     cpu = "cpu"
     smoke = "smoke"
+    single = "single"
 
 
 class TrainingPrecision(StrEnum):
@@ -50,6 +54,8 @@ class TrainingPrecision(StrEnum):
     fp32 = "fp32"
     bf16 = "bf16"
 
+
+Kept = TypeVar("Kept")
 
 PHANTOM = "phantom"
 WEIGHTS = "weights.safetensors"
@@ -65,7 +71,9 @@ def train(
     cases: Annotated[
         Path | None, typer.Option(help="Folder of prepared cases; made there from the cohort, used if there.")
     ] = None,
-    preset: Annotated[PresetChoice, typer.Option(help="Recipe.")] = PresetChoice.cpu,
+    preset: Annotated[
+        PresetChoice, typer.Option(help="Recipe; single is volumetry's with one network for all infarcts.")
+    ] = PresetChoice.cpu,
     pretrained: Annotated[
         Path | None, typer.Option(help="For localize: weights trained on ImageNet, safetensors or a state dict.")
     ] = None,
@@ -109,6 +117,7 @@ def train(
     from infarct.training.finish import finish
     from infarct.training.fit import Machine, check_output, fit, is_first_process
     from infarct.training.localize_finish import finish_localize
+    from infarct.training.patch_finish import finish_patches
     from infarct.training.vb_finish import finish_regions
     from infarct.weights import save_weights
 
@@ -123,6 +132,8 @@ def train(
             SystemChoice.regions: finish_regions,
             SystemChoice.denoise: finish_denoise,
             SystemChoice.localize: finish_localize,
+            SystemChoice.volumetry: finish_patches,
+            SystemChoice.hemorrhage: finish_patches,
         }
         weights = finished.get(system, finish)(output, prepared, name=f"{system.value}-{recipe.name}")
         typer.echo(save_weights(weights, output / WEIGHTS))
@@ -150,9 +161,7 @@ def _train_radiomics(
     from infarct.training.region_store import read_region_index
     from infarct.weights import save_weights
 
-    if preset.value not in RADIOMICS_PRESETS:
-        raise BadRequest(f"there is no preset {preset.value} for radiomics; there are: {', '.join(RADIOMICS_PRESETS)}")
-    recipe = RADIOMICS_PRESETS[preset.value]
+    recipe = _kept(RADIOMICS_PRESETS, preset, SystemChoice.radiomics)
     recipe = replace(recipe, seed=recipe.seed if seed is None else seed)
     check_new_output(output)
     prepared = _prepared(recipe, cohort, cases, output, jobs=jobs, quiet=quiet)
@@ -175,6 +184,7 @@ def _recipe(
     from infarct.training.aspects_recipe import ASPECTS_PRESETS
     from infarct.training.denoise_recipe import DENOISE_PRESETS
     from infarct.training.localize_recipe import LOCALIZE_PRESETS, LocalizeRecipe, with_pretrained
+    from infarct.training.patch_recipe import HEMORRHAGE_PRESETS, VOLUMETRY_PRESETS
     from infarct.training.recipe import PRESETS
     from infarct.training.vb_recipe import VB_PRESETS
 
@@ -184,8 +194,10 @@ def _recipe(
         SystemChoice.regions: VB_PRESETS,
         SystemChoice.denoise: DENOISE_PRESETS,
         SystemChoice.localize: LOCALIZE_PRESETS,
+        SystemChoice.volumetry: VOLUMETRY_PRESETS,
+        SystemChoice.hemorrhage: HEMORRHAGE_PRESETS,
     }
-    recipe = kept[system][preset.value]
+    recipe = _kept(kept[system], preset, system)
     if isinstance(recipe, LocalizeRecipe):
         recipe = with_pretrained(recipe, pretrained)
     return replace(
@@ -194,6 +206,13 @@ def _recipe(
         seed=recipe.seed if seed is None else seed,
         precision=precision.value if precision else recipe.precision,
     )
+
+
+def _kept(presets: "Mapping[str, Kept]", preset: PresetChoice, system: SystemChoice) -> "Kept":
+    """Return the recipe of a preset. Raises `BadRequest` where a system has none of that name."""
+    if preset.value not in presets:
+        raise BadRequest(f"there is no preset {preset.value} for {system.value}; there are: {', '.join(presets)}")
+    return presets[preset.value]
 
 
 def _prepared(
@@ -208,6 +227,7 @@ def _prepared(
     """Return the folder of prepared cases: those that are there, or made from the cohort."""
     from infarct.training.denoise_recipe import DenoiseRecipe
     from infarct.training.localize_recipe import LocalizeRecipe
+    from infarct.training.patch_recipe import PatchRecipe
     from infarct.training.radiomics_recipe import RadiomicsRecipe
     from infarct.training.recipe import Recipe
 
@@ -224,6 +244,8 @@ def _prepared(
             _prepare_pairs(recipe.phantoms, folder, jobs=jobs, quiet=quiet)
         elif isinstance(recipe, LocalizeRecipe):
             _prepare_tiles(recipe.phantoms, folder, jobs=jobs, quiet=quiet)
+        elif isinstance(recipe, PatchRecipe):
+            _prepare_heads(recipe.phantoms, folder, jobs=jobs, quiet=quiet)
         elif not isinstance(recipe, Recipe):
             _prepare_regions(recipe.phantoms, folder, jobs=jobs, quiet=quiet)
         elif cohort == PHANTOM:
@@ -261,6 +283,14 @@ def _prepare_tiles(plan: "TilePlan", folder: Path, *, jobs: int, quiet: bool) ->
     count = sum(share.train + share.validation for share in plan.shares)
     with step_bar(count, quiet=quiet) as bar:
         prepare_tile_cases(plan, folder, jobs=jobs, on_done=_showing(bar))
+
+
+def _prepare_heads(plan: "PatchPlan", folder: Path, *, jobs: int, quiet: bool) -> None:
+    from infarct.training.patch_cases import prepare_patch_cases
+
+    count = sum(share.train + share.validation for share in plan.shares)
+    with step_bar(count, quiet=quiet) as bar:
+        prepare_patch_cases(plan, folder, jobs=jobs, on_done=_showing(bar))
 
 
 def _prepare_phantoms(recipe: "Recipe", folder: Path, *, jobs: int, quiet: bool) -> None:

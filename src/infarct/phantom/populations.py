@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from infarct.measure.severity import Severity
 from infarct.phantom.draws import Quantiles
 from infarct.phantom.patient import Site
 
 Area = Literal["cortical", "subcortical", "both"]
-Severity = Literal["severe", "intermediate", "subtle"]
 StrokeSource = Literal["hyperacute", "aspects", "acute", "followup"]
 """A population whose every patient has a stroke."""
 

@@ -138,14 +138,21 @@ def normalised(hu: Float32Array, brain: BoolArray, setting: InputSetting) -> Flo
     """Return ``hu`` (float32, (z, y, x)) clipped to 0-80 HU and normalised, float32."""
     clipped = np.clip(hu, *CLIP_HU)
     if setting.normalisation == "centred":
-        tissue = clipped[brain & (clipped > TISSUE_HU[0]) & (clipped < TISSUE_HU[1])]
-        level = float(tissue.mean(dtype=np.float64)) if tissue.size else sum(TISSUE_HU) / 2
-        values = (clipped - np.float32(level)) / np.float32(CENTRED_SCALE_HU)
+        values = (clipped - np.float32(brain_level_hu(clipped, brain))) / np.float32(CENTRED_SCALE_HU)
     else:
         values = _as_published(clipped, brain, setting)
     if setting.strip:
         values = np.where(brain, values, np.float32(0))
     return np.asarray(values, dtype=np.float32)
+
+
+def brain_level_hu(hu: Float32Array, brain: BoolArray) -> float:
+    """Return the mean of ``hu`` (float32, (z, y, x)) over the ``brain`` without fluid and blood (`TISSUE_HU`).
+
+    Where there is no such voxel it is the middle of those bounds.
+    """
+    tissue = hu[brain & (hu > TISSUE_HU[0]) & (hu < TISSUE_HU[1])]
+    return float(tissue.mean(dtype=np.float64)) if tissue.size else sum(TISSUE_HU) / 2
 
 
 def _as_published(clipped: Float32Array, brain: BoolArray, setting: InputSetting) -> Float32Array:

@@ -31,6 +31,8 @@ from infarct.training.export import told_by
 from infarct.training.localize_recipe import LocalizeRecipe
 from infarct.training.localize_task import localize_task
 from infarct.training.module import AnyRecipe
+from infarct.training.patch_recipe import PatchRecipe
+from infarct.training.patch_task import patch_task
 from infarct.training.processor import computes_in_bf16, processor_name
 from infarct.training.progress import ProgressLine
 from infarct.training.recipe import Precision
@@ -105,6 +107,8 @@ def _task(recipe: AnyRecipe, cases: Path, pretrained: Path | None) -> Task:
         return denoise_task(recipe, cases)
     if isinstance(recipe, LocalizeRecipe):
         return localize_task(recipe, cases, pretrained)
+    if isinstance(recipe, PatchRecipe):
+        return patch_task(recipe, cases)
     return segment_task(recipe, cases)
 
 

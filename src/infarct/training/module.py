@@ -18,13 +18,14 @@ from infarct.training.aspects_recipe import AspectsRecipe
 from infarct.training.denoise_recipe import DenoiseRecipe
 from infarct.training.localize_recipe import LocalizeRecipe
 from infarct.training.losses import LossParts, segmentation_loss, targets_of
+from infarct.training.patch_recipe import PatchRecipe
 from infarct.training.recipe import ABOUT, Precision, Recipe
 from infarct.training.sampler import StepSampler
 from infarct.training.store import StoredCase
 from infarct.training.validation import CaseScore, ModuleEngine, score_case, summary_of
 from infarct.training.vb_recipe import VbRecipe
 
-AnyRecipe = Recipe | AspectsRecipe | VbRecipe | DenoiseRecipe | LocalizeRecipe
+AnyRecipe = Recipe | AspectsRecipe | VbRecipe | DenoiseRecipe | LocalizeRecipe | PatchRecipe
 Score = TypeVar("Score")
 
 

@@ -8,6 +8,7 @@ import pytest
 import typer
 from prepared_blobs import tiny_recipe, write_blobs
 from prepared_heads import tiny_vb, write_heads
+from prepared_patches import tiny_patches, write_patches
 from prepared_regions import tiny_aspects, tiny_radiomics, write_regions
 from prepared_slices import tiny_denoise, write_pairs
 from prepared_tiles import tiny_localize, write_tiles
@@ -16,10 +17,18 @@ from typer.testing import CliRunner
 from infarct.cli.train import PresetChoice, SystemChoice, train
 from infarct.errors import BadRequest, Refusal
 from infarct.preprocess.segment_input import InputSetting
-from infarct.training import aspects_recipe, denoise_recipe, localize_recipe, radiomics_recipe, vb_recipe
+from infarct.training import (
+    aspects_recipe,
+    denoise_recipe,
+    localize_recipe,
+    patch_recipe,
+    radiomics_recipe,
+    vb_recipe,
+)
 from infarct.training import recipe as recipes
 from infarct.training.cases import PhantomPlan
 from infarct.training.denoise_recipe import DenoisePlan
+from infarct.training.patch_cases import PatchPlan
 from infarct.training.region_cases import RegionPlan
 from infarct.training.tile_cases import TilePlan
 from infarct.weights import load_weights
@@ -36,6 +45,9 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(vb_recipe.VB_PRESETS, "smoke", tiny_vb())
     monkeypatch.setitem(denoise_recipe.DENOISE_PRESETS, "smoke", tiny_denoise())
     monkeypatch.setitem(localize_recipe.LOCALIZE_PRESETS, "smoke", tiny_localize())
+    monkeypatch.setitem(patch_recipe.VOLUMETRY_PRESETS, "smoke", tiny_patches())
+    monkeypatch.setitem(patch_recipe.VOLUMETRY_PRESETS, "single", tiny_patches(name="single", networks=("single",)))
+    monkeypatch.setitem(patch_recipe.HEMORRHAGE_PRESETS, "smoke", tiny_patches("hemorrhage"))
     monkeypatch.setitem(radiomics_recipe.RADIOMICS_PRESETS, "smoke", tiny_radiomics())
     monkeypatch.setattr("infarct.runtime.engine.find_spec", lambda _: None)
 
@@ -116,12 +128,14 @@ def test_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_verb_knows_the_recipes() -> None:
     """It repeats their names, so that its help needs no torch."""
-    assert [choice.value for choice in PresetChoice] == list(recipes.PRESETS)
-    assert [choice.value for choice in PresetChoice] == list(aspects_recipe.ASPECTS_PRESETS)
-    assert [choice.value for choice in PresetChoice] == list(vb_recipe.VB_PRESETS)
-    assert [choice.value for choice in PresetChoice] == list(denoise_recipe.DENOISE_PRESETS)
-    assert [choice.value for choice in PresetChoice] == list(localize_recipe.LOCALIZE_PRESETS)
-    assert set(radiomics_recipe.RADIOMICS_PRESETS) <= {choice.value for choice in PresetChoice}
+    common = list(recipes.PRESETS)
+    assert [choice.value for choice in PresetChoice] == [*common, "single"] == list(patch_recipe.VOLUMETRY_PRESETS)
+    assert list(aspects_recipe.ASPECTS_PRESETS) == common
+    assert list(vb_recipe.VB_PRESETS) == common
+    assert list(denoise_recipe.DENOISE_PRESETS) == common
+    assert list(localize_recipe.LOCALIZE_PRESETS) == common
+    assert list(patch_recipe.HEMORRHAGE_PRESETS) == common
+    assert set(radiomics_recipe.RADIOMICS_PRESETS) <= set(common)
     assert [choice.value for choice in SystemChoice] == [
         "segment",
         "aspects",
@@ -129,6 +143,8 @@ def test_the_verb_knows_the_recipes() -> None:
         "radiomics",
         "denoise",
         "localize",
+        "volumetry",
+        "hemorrhage",
     ]
 
 
@@ -180,6 +196,55 @@ def test_prepares_phantoms_with_tiles(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("infarct.training.tile_cases.prepare_tile_cases", prepare)
     run("-o", tmp_path / "out", "--cohort", "phantom", "--steps", "2", "--jobs", "3", system="localize")
     assert asked == [(tiny_localize().phantoms, 3)]
+
+
+@pytest.mark.parametrize("system", ["volumetry", "hemorrhage"])
+def test_trains_patch_networks_on_heads_that_are_there_and_goes_on(system: str, tmp_path: Path) -> None:
+    given = ("-o", tmp_path / "out", "--cases", write_patches(tmp_path / "cases"), "--steps", "3", "--seed", "5")
+    assert run(*given, system=system).split() == [str(tmp_path / "out" / "weights.safetensors")]
+    weights = load_weights(tmp_path / "out" / "weights.safetensors")
+    assert (weights.system, weights.name) == (system, f"{system}-smoke")
+    assert (weights.card["recipe"]["steps"], weights.card["recipe"]["seed"]) == (3, 5)
+    with pytest.raises(BadRequest, match="not empty"):
+        run(*given, system=system)
+    run(*given, "--resume", system=system)
+    with pytest.raises(BadRequest):
+        run(*given, "--resume", system="localize")
+
+
+def test_trains_one_network_for_all_infarcts(tmp_path: Path) -> None:
+    cases = write_patches(tmp_path / "cases")
+    run("-o", tmp_path / "out", "--cases", cases, "--steps", "2", "--preset", "single", system="volumetry")
+    weights = load_weights(tmp_path / "out" / "weights.safetensors")
+    assert (weights.name, weights.settings["outputs"]) == ("volumetry-single", ["single"])
+    for system in ("hemorrhage", "segment"):
+        with pytest.raises(BadRequest, match=f"no preset single for {system}; there are: paper"):
+            run("-o", tmp_path / "new", "--cases", cases, "--preset", "single", system=system)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("system", ["volumetry", "hemorrhage"])
+def test_prepares_phantom_heads(system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[PatchPlan, int]] = []
+
+    def prepare(plan: PatchPlan, folder: Path, *, jobs: int, on_done: Any) -> None:
+        asked.append((plan, jobs))
+        write_patches(folder)
+        on_done(3, 3)
+
+    monkeypatch.setattr("infarct.training.patch_cases.prepare_patch_cases", prepare)
+    run("-o", tmp_path / "out", "--cohort", "phantom", "--steps", "2", "--jobs", "3", system=system)
+    assert asked == [(tiny_patches(system).phantoms, 3)]
+
+
+@pytest.mark.parametrize("system", ["volumetry", "hemorrhage"])
+def test_refuses_before_heads_are_made(system: str, tmp_path: Path) -> None:
+    for given, message in (((), "what to train on"), (("--cohort", tmp_path), "trained on phantoms")):
+        with pytest.raises(BadRequest, match=message):
+            run("-o", tmp_path / "out", *given, system=system)
+    with pytest.raises(Refusal, match="no readable index"):
+        run("-o", tmp_path / "out", "--cases", write_blobs(tmp_path / "cases"), system=system)
+    assert not (tmp_path / "out").exists()
 
 
 def test_pretrained_weights_are_refused_where_they_mean_nothing(tmp_path: Path) -> None:

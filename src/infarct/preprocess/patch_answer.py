@@ -1,0 +1,46 @@
+"""From the probabilities of a patch CNN to a mask: smoothed, cut off, without specks.
+
+The same in training, which chooses cut-off and specks on validation scans, and in use.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from infarct.types import BoolArray, Float32Array, Float64Array
+from infarct.volume import Geometry
+
+
+def smoothed(probabilities: Float32Array, region: BoolArray, geometry: Geometry, *, smooth_mm: float) -> Float32Array:
+    """Return ``probabilities`` (float32, (k, z, y, x)) smoothed in plane, 0 outside the ``region`` (bool, (z, y, x)).
+
+    ``smooth_mm`` is the SD of the Gaussian; 0 leaves them. Each voxel is the weighted mean over the region alone, so
+    that its edge is no darker than its middle.
+    """
+    if not smooth_mm:
+        return np.asarray(probabilities * region, dtype=np.float32)
+    sigma_px = [0.0, *(smooth_mm / step for step in geometry.pixel_spacing_mm_yx)]
+    weight = ndimage.gaussian_filter(region.astype(np.float32), sigma_px)
+    sums = np.stack([ndimage.gaussian_filter(part * region, sigma_px) for part in probabilities])
+    return np.asarray(np.where(region, sums / np.where(region, weight, 1), 0), dtype=np.float32)
+
+
+def without_specks(mask: BoolArray, geometry: Geometry, *, least_ml: float) -> BoolArray:
+    """Return ``mask`` (bool, (z, y, x)) without connected pieces of less than ``least_ml``."""
+    if least_ml <= 0 or not mask.any():
+        return mask
+    labels, sizes_ml = pieces(mask, geometry)
+    return np.asarray(np.concatenate([[False], sizes_ml >= least_ml])[labels])
+
+
+def pieces(mask: BoolArray, geometry: Geometry) -> tuple[npt.NDArray[np.int32], Float64Array]:
+    """Return the connected pieces of ``mask`` (bool, (z, y, x)) as labels from 1 (int32), and their volumes in ml.
+
+    Voxels are connected by faces, edges and corners.
+    """
+    labels: npt.NDArray[np.int32]
+    labels, count = ndimage.label(mask, np.ones((3, 3, 3)))
+    sizes_ml = np.zeros(count)
+    for plane, voxel_ml in zip(labels, geometry.slice_voxel_ml, strict=True):
+        sizes_ml += voxel_ml * np.bincount(plane.ravel(), minlength=count + 1)[1:]
+    return labels, sizes_ml

@@ -1,0 +1,229 @@
+"""How well whole heads are judged by the patch CNNs: the operating point on validation heads, and what the card tells.
+
+Cut-off and least volume are those with the best mean Dice over the heads that a network is meant for, as in the paper;
+the smoothing is the one with which all networks do best. Masks are made as `preprocess.patch_answer` makes them. Blood
+does not count in the search for infarcts.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from infarct.measure.overlap import Counts, count
+from infarct.measure.severity import SEVERITIES
+from infarct.preprocess.patch_answer import pieces, smoothed, without_specks
+from infarct.training.aspects_scores import Judged, fit_scale
+from infarct.training.patch_data import is_free, is_meant_for, is_other, is_wanted, region_of
+from infarct.training.patch_recipe import PatchRecipe, PatchSystem
+from infarct.training.patch_store import PatchCase
+from infarct.types import BoolArray, Float32Array, Float64Array
+from infarct.volume import volume_ml
+
+THRESHOLDS: Final = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995)
+"""Half of the patches of a training are what is looked for, and few voxels of a head: cut-offs are high."""
+LEAST_ML: Final = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+SMOOTH_MM: Final = (0.0, 1.0, 2.0, 3.0)
+FALSE_ALARMS: Final = 0.03
+"""Tolerated share of healthy heads in which blood is suspected."""
+SUSPECTED_STEP_ML: Final = 0.1
+UNKNOWN_SUSPECTED_ML: Final = 1.0
+"""From this volume on blood is suspected where no healthy head tells more."""
+SCORE_ML: Final = 0.1
+"""Added to a volume before its logarithm is taken, which is the score of a scan."""
+HEALTHY: Final = "healthy"
+
+
+@dataclass(frozen=True)
+class PatchPoint:
+    """The operating point of some networks: ``thresholds`` and ``least_ml`` of each, and ``smooth_mm`` of all."""
+
+    thresholds: tuple[float, ...]
+    least_ml: tuple[float, ...]
+    smooth_mm: float
+
+
+@dataclass(frozen=True)
+class ScanPoint:
+    """What makes an answer about a scan of a volume of blood: suspected from ``suspected_ml`` on.
+
+    Its probability is sigmoid(log(volume + 0.1 ml) / ``scan_temperature`` + ``scan_bias``).
+    """
+
+    suspected_ml: float = UNKNOWN_SUSPECTED_ML
+    scan_temperature: float = 1.0
+    scan_bias: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedCase:
+    """A validation head with the ``probabilities``, float16 (k, z, y, x), of each network in each voxel of its region.
+
+    They are not smoothed, and 0 outside the region.
+    """
+
+    case: PatchCase
+    probabilities: npt.NDArray[np.float16]
+
+
+def uncalibrated(networks: Sequence[str]) -> PatchPoint:
+    """Return the point that nothing has chosen."""
+    return PatchPoint((0.5,) * len(networks), (0.0,) * len(networks), 0.0)
+
+
+def patch_point(judged: Sequence[JudgedCase], recipe: PatchRecipe) -> PatchPoint:
+    """Return the operating point by the rule above; a network that no head is meant for keeps .5 and 0 ml.
+
+    Of equally good points the first is taken: less smoothing, a lower cut-off, a smaller volume.
+    """
+    tables = {smooth_mm: _tables(judged, recipe, smooth_mm) for smooth_mm in SMOOTH_MM}
+    best = {smooth_mm: [table.max() for table in found if table is not None] for smooth_mm, found in tables.items()}
+    smooth_mm = max(SMOOTH_MM, key=lambda value: float(np.mean(best[value])) if best[value] else 0.0)
+    thresholds, least_ml = [], []
+    for table in tables[smooth_mm]:
+        row, column = divmod(int(table.argmax()), len(LEAST_ML)) if table is not None else (None, 0)
+        thresholds.append(0.5 if row is None else THRESHOLDS[row])
+        least_ml.append(LEAST_ML[column])
+    return PatchPoint(tuple(thresholds), tuple(least_ml), smooth_mm if any(best.values()) else 0.0)
+
+
+def _tables(judged: Sequence[JudgedCase], recipe: PatchRecipe, smooth_mm: float) -> list[Float64Array | None]:
+    """Return the mean Dice (thresholds, least volumes) of each network over the heads it is meant for, None without."""
+    found: list[list[Float64Array]] = [[] for _ in recipe.networks]
+    for one in judged:
+        mine = [k for k, name in enumerate(recipe.networks) if is_meant_for(one.case, name, recipe.system)]
+        if not mine:
+            continue
+        region = region_of(one.case.marks, recipe.system)
+        chances = smoothed(one.probabilities[mine].astype(np.float32), region, one.case.geometry, smooth_mm=smooth_mm)
+        for k, chance in zip(mine, chances, strict=True):
+            found[k].append(dice_table(chance, one.case, recipe.system))
+    return [np.mean(tables, axis=0) if tables else None for tables in found]
+
+
+def dice_table(chance: Float32Array, case: PatchCase, system: PatchSystem) -> Float64Array:
+    """Return the Dice of a head's ``chance`` (float32, (z, y, x)) for each of `THRESHOLDS` and `LEAST_ML`."""
+    truth = is_wanted(case.marks, case.blood, system)
+    counted = truth | is_other(case.marks, case.blood, system)
+    table = np.zeros((len(THRESHOLDS), len(LEAST_ML)))
+    for row, threshold in enumerate(THRESHOLDS):
+        labels, sizes_ml = pieces(chance >= threshold, case.geometry)
+        marked, hits = (np.bincount(labels[part], minlength=len(sizes_ml) + 1)[1:] for part in (counted, truth))
+        kept = sizes_ml >= np.array(LEAST_ML)[:, None]
+        table[row] = 2 * (kept * hits).sum(axis=1) / ((kept * marked).sum(axis=1) + truth.sum())
+    return table
+
+
+def masks_of(one: JudgedCase, point: PatchPoint, system: PatchSystem) -> list[BoolArray]:
+    """Return the mask (bool, (z, y, x)) of each network in a head."""
+    region, geometry = region_of(one.case.marks, system), one.case.geometry
+    chances = smoothed(one.probabilities.astype(np.float32), region, geometry, smooth_mm=point.smooth_mm)
+    return [
+        without_specks(chance >= threshold, geometry, least_ml=least_ml)
+        for chance, threshold, least_ml in zip(chances, point.thresholds, point.least_ml, strict=True)
+    ]
+
+
+def scan_point(judged: Sequence[JudgedCase], point: PatchPoint) -> ScanPoint:
+    """Return from which volume on blood is suspected, and what makes a probability of it."""
+    volumes = [volume_ml(masks_of(one, point, "hemorrhage")[0], one.case.geometry) for one in judged]
+    bleeding = np.array([not is_free(one.case, "hemorrhage") for one in judged], dtype=bool)
+    temperature, bias = fit_scale(Judged(np.log(np.array(volumes) + SCORE_ML), bleeding))
+    healthy = [volume for volume, one in zip(volumes, judged, strict=True) if one.case.preset == HEALTHY]
+    return ScanPoint(suspected_limit_ml(healthy), temperature, bias)
+
+
+def suspected_limit_ml(healthy_ml: Sequence[float]) -> float:
+    """Return the smallest volume, in steps of 0.1 ml, that at most `FALSE_ALARMS` of the healthy heads reach.
+
+    With fewer than 34 heads none of them reaches it; without any it is `UNKNOWN_SUSPECTED_ML`.
+    """
+    if not healthy_ml:
+        return UNKNOWN_SUSPECTED_ML
+    allowed = math.floor(FALSE_ALARMS * len(healthy_ml))
+    largest = sorted(healthy_ml, reverse=True)[allowed]
+    steps = math.floor(largest / SUSPECTED_STEP_ML + 1e-9) + 1
+    return round(steps * SUSPECTED_STEP_ML, 6)
+
+
+def volumetry_metrics(judged: Sequence[JudgedCase], recipe: PatchRecipe, point: PatchPoint) -> dict[str, Any]:
+    """Return what the model card tells of the calibrated networks for infarcts, as JSON; None where no head tells.
+
+    By network: the mean Dice over the heads it is meant for. By kind of head: what the union of all networks reaches,
+    and how much each marks that is no infarct, in the median head.
+    """
+    found = [(one.case, masks_of(one, point, recipe.system)) for one in judged]
+    networks = []
+    for k, name in enumerate(recipe.networks):
+        dices = [
+            _counts(masks[k], case, recipe.system).dice
+            for case, masks in found
+            if is_meant_for(case, name, recipe.system)
+        ]
+        networks.append({"network": name, "heads": len(dices), "mean_dice": _mean(dices)})
+    union = []
+    for kind in (*SEVERITIES, HEALTHY, "mimics"):
+        mine = [(case, masks) for case, masks in found if _kind(case) == kind]
+        united = [(case, np.any(masks, axis=0)) for case, masks in mine]
+        row: dict[str, Any] = {
+            "heads": kind,
+            "number": len(mine),
+            "mean_dice": _mean([_counts(mask, case, recipe.system).dice for case, mask in united]),
+            "median_false_ml": _median([_false_ml(mask, case, recipe.system) for case, mask in united]),
+        }
+        for k, name in enumerate(recipe.networks):
+            row[f"false_ml_{name}"] = _median([_false_ml(masks[k], case, recipe.system) for case, masks in mine])
+        union.append(row)
+    return {"validation_after_calibration": networks, "validation_union": union}
+
+
+def hemorrhage_metrics(
+    judged: Sequence[JudgedCase], recipe: PatchRecipe, point: PatchPoint, scan: ScanPoint
+) -> dict[str, Any]:
+    """Return what the model card tells of the calibrated network for blood, as JSON; None where no head tells."""
+    found = [(one.case, masks_of(one, point, recipe.system)[0]) for one in judged]
+    ill = [(case, mask) for case, mask in found if not is_free(case, recipe.system)]
+    free = [(case, mask) for case, mask in found if is_free(case, recipe.system)]
+    healthy = [(case, mask) for case, mask in free if case.preset == HEALTHY]
+    counts = [_counts(mask, case, recipe.system) for case, mask in ill]
+    return {
+        "validation_after_calibration": {
+            "heads_with_blood": len(ill),
+            "mean_dice": _mean([each.dice for each in counts]),
+            "mean_sensitivity_of_voxels": _mean([each.sensitivity for each in counts]),
+            "share_suspected": _share_suspected(ill, scan),
+            "heads_without_blood": len(free),
+            "share_suspected_without_blood": _share_suspected(free, scan),
+            "healthy_heads": len(healthy),
+            "share_suspected_of_healthy": _share_suspected(healthy, scan),
+        }
+    }
+
+
+def _share_suspected(found: Sequence[tuple[PatchCase, BoolArray]], scan: ScanPoint) -> float | None:
+    return _mean([float(volume_ml(mask, case.geometry) >= scan.suspected_ml) for case, mask in found])
+
+
+def _counts(mask: BoolArray, case: PatchCase, system: PatchSystem) -> Counts:
+    truth = is_wanted(case.marks, case.blood, system)
+    return count(mask, truth, region=truth | is_other(case.marks, case.blood, system))
+
+
+def _false_ml(mask: BoolArray, case: PatchCase, system: PatchSystem) -> float:
+    return volume_ml(mask & is_other(case.marks, case.blood, system), case.geometry)
+
+
+def _kind(case: PatchCase) -> str:
+    return case.severity or case.preset
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    known = [value for value in values if not math.isnan(value)]
+    return round(float(np.mean(known)), 4) if known else None
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return round(float(np.median(values)), 3) if values else None
