@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from infarct.preprocess.midplane import Midplane, mirrored
-from infarct.preprocess.segment_input import CENTRED_SCALE_HU, TISSUE_HU
+from infarct.preprocess.midplane import Midplane
+from infarct.preprocess.segment_input import CENTRED_SCALE_HU, brain_level_hu
 from infarct.preprocess.skull import CLIP_HU, remove_bone_and_falx
 from infarct.preprocess.window import LOCALIZE
 from infarct.types import BoolArray, Float32Array, Float64Array
-from infarct.volume import Geometry
+from infarct.volume import Geometry, resample
+from infarct.volume.mask import bounding_box
 
 Grey = Literal["pictures", "centred"]
 """C40 W150 as 8-bit grey values, scaled to 0..1; HU clipped to 0-80 with the brain's level at 0, 20 HU to a unit."""
@@ -29,8 +30,10 @@ TILE_PX: Final = (15, 22)
 """The paper's range of tile sizes."""
 LEAST_BRAIN: Final = 0.5
 """A tile is looked at where this part of it is brain."""
-SMOOTH_MM: Final = 3.0
-"""SD in plane of the Gaussian on the difference of the sides."""
+CLEAR_HU: Final = 20.0
+"""Voxels count in the difference of the sides where both are within this of the brain's level: no fluid, no bone."""
+FEWEST: Final = 0.05
+"""Least share of such voxels about a place that a mean is divided by."""
 THIN: Final = 0.7
 """Slices thinner than this part of a slab are averaged to slabs."""
 
@@ -40,9 +43,10 @@ class TileSetting:
     """How a scan becomes tiles; saved with the weights.
 
     Tiles are squares of ``tile_mm``; None: of 15 to 22 pixels, so that they fit the picture. The network sees a square
-    of ``field_tiles`` tiles about the middle of each, resized to ``size_px``. ``mirror`` adds the mirrored head and
-    ``difference`` the smoothed difference of the two. ``strip`` takes bone and calcified falx out. Slices much thinner
-    than ``slab_mm`` are averaged; None never does.
+    of ``field_tiles`` tiles about the middle of each, resized to ``size_px``. ``mirror`` adds the mirrored head, and
+    each of ``differences`` the mean difference of the two about a voxel, by a Gaussian whose SDs in plane and across
+    slices it gives in mm. ``strip`` takes bone and calcified falx out. Slices much thinner than ``slab_mm`` are
+    averaged; None never does.
     """
 
     name: str
@@ -51,30 +55,36 @@ class TileSetting:
     size_px: int
     grey: Grey
     mirror: bool
-    difference: bool
+    differences: tuple[tuple[float, float], ...]
     strip: bool
     slab_mm: float | None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "differences", tuple((float(own), float(across)) for own, across in self.differences))
         if self.grey not in get_args(Grey):
             raise ValueError("unknown grey values")
-        if self.difference and not self.mirror:
-            raise ValueError("a difference needs the mirrored head")
+        if self.differences and not (self.mirror and self.grey == "centred"):
+            raise ValueError("a difference needs the mirrored head, and densities")
+        if any(own <= 0 or across < 0 for own, across in self.differences):
+            raise ValueError("a difference is a mean over more than a voxel")
         if self.field_tiles < 1 or self.size_px < 1 or min(self.tile_mm or 1, self.slab_mm or 1) <= 0:
             raise ValueError("a field holds at least its tile, and sizes are more than 0")
 
     @property
+    def images(self) -> int:
+        """Number of channels that are heads: the scan, and the mirrored one."""
+        return 1 + self.mirror
+
+    @property
     def channels(self) -> int:
         """Number of channels."""
-        return 1 + self.mirror + self.difference
+        return self.images + len(self.differences)
 
 
-PAPER: Final = TileSetting(
-    "paper", None, 1.0, 140, "pictures", mirror=False, difference=False, strip=True, slab_mm=None
-)
+PAPER: Final = TileSetting("paper", None, 1.0, 140, "pictures", mirror=False, differences=(), strip=True, slab_mm=None)
 """Localize paper, Methods."""
 EVERYDAY: Final = TileSetting(
-    "everyday", 8.0, 4.0, 48, "centred", mirror=True, difference=True, strip=False, slab_mm=5.0
+    "everyday", 8.0, 4.0, 48, "centred", mirror=True, differences=((3.0, 4.0), (8.0, 7.0)), strip=False, slab_mm=5.0
 )
 """Ours, for two processor cores."""
 
@@ -117,15 +127,39 @@ def make_picture(
     if setting.strip:
         inside = inside & remove_bone_and_falx(density, thick)
     own, beyond = _grey(density, inside, setting)
+    tile_px = tile_side_px(thick, setting)
     channels = [own]
     if setting.mirror:
-        channels.append(mirrored(own, thick, plane, fill=beyond))
-    if setting.difference:
-        sigma = [0.0, *(SMOOTH_MM / step for step in thick.pixel_spacing_mm_yx)]
-        channels.append(ndimage.gaussian_filter(channels[0] - channels[1], sigma))
+        across = np.full_like(own, beyond)
+        seen = _seen(inside, round((setting.field_tiles / 2 + 1) * tile_px))
+        across[seen] = resample(own, thick, thick.cropped(seen), transform=plane.reflection, fill=beyond)
+        channels += [across, *side_differences(own, across, inside, thick, setting)]
     middles = np.array([(part.start + part.stop - 1) // 2 for part in slabs])
-    tile_px = tile_side_px(thick, setting)
     return TilePicture(np.stack(channels), inside, thick, plane, middles, tile_px, setting, beyond)
+
+
+def side_differences(
+    own: Float32Array, across: Float32Array, brain: BoolArray, geometry: Geometry, setting: TileSetting
+) -> list[Float32Array]:
+    """Return a map of how much denser a head is than its mirror image, float32 (z, y, x), for each of the setting's.
+
+    ``own`` and ``across`` (float32, (z, y, x)) are the two as the network sees them. Fluid, bone and what is not
+    ``brain`` (bool, (z, y, x)) on either side would hide a few HU, so the mean is over the other voxels alone; where
+    there are none it is 0.
+    """
+    _, *plane = bounding_box(brain)
+    box = slice(None), *plane
+    limit = CLEAR_HU / CENTRED_SCALE_HU
+    clear = brain[box] & (np.abs(own[box]) < limit) & (np.abs(across[box]) < limit)
+    difference, weight = np.where(clear, own[box] - across[box], np.float32(0)), clear.astype(np.float32)
+    maps = []
+    for in_plane_mm, across_mm in setting.differences:
+        sigma = across_mm / geometry.spacing_mm_zyx[0], *(in_plane_mm / step for step in geometry.pixel_spacing_mm_yx)
+        share = ndimage.gaussian_filter(weight, sigma)
+        found = np.zeros_like(own)
+        found[box] = ndimage.gaussian_filter(difference, sigma) / np.maximum(share, np.float32(FEWEST))
+        maps.append(found)
+    return maps
 
 
 def tile_side_px(geometry: Geometry, setting: TileSetting) -> int:
@@ -175,13 +209,18 @@ def tile_shares(mask: BoolArray, places: Places, tile_px: int) -> Float64Array:
 
     What lies beyond the mask's grid counts as outside it.
     """
-    sums = np.zeros((len(mask), mask.shape[1] + 1, mask.shape[2] + 1), dtype=np.int64)
-    sums[:, 1:, 1:] = mask.cumsum(axis=1, dtype=np.int64).cumsum(axis=2)
-    k = places[:, 0]
-    top, bottom = (np.clip(places[:, 1] + edge, 0, mask.shape[1]) for edge in (0, tile_px))
-    left, right = (np.clip(places[:, 2] + edge, 0, mask.shape[2]) for edge in (0, tile_px))
+    if not mask.any():
+        return np.zeros(len(places))
+    box = bounding_box(mask)
+    within = mask[box]
+    sums = np.zeros((len(within), within.shape[1] + 1, within.shape[2] + 1), dtype=np.int32)
+    sums[:, 1:, 1:] = within.cumsum(axis=1, dtype=np.int32).cumsum(axis=2, dtype=np.int32)
+    slices, rows, columns = (places - [part.start for part in box]).T
+    k = np.clip(slices, 0, len(within) - 1)
+    top, bottom = (np.clip(rows + edge, 0, within.shape[1]) for edge in (0, tile_px))
+    left, right = (np.clip(columns + edge, 0, within.shape[2]) for edge in (0, tile_px))
     counts = sums[k, bottom, right] - sums[k, top, right] - sums[k, bottom, left] + sums[k, top, left]
-    return np.asarray(counts / tile_px**2, dtype=np.float64)
+    return np.asarray(np.where(k == slices, counts, 0) / tile_px**2, dtype=np.float64)
 
 
 def tile_centres_mm(picture: TilePicture, places: Places) -> Float64Array:
@@ -214,8 +253,8 @@ def cut_tiles(picture: TilePicture, places: Places, *, margin_px: int = 0) -> Fl
     before, after = max(0, -first), max(0, first + window - picture.tile_px)
     room = [(0, 0), (0, 0), (before, after), (before, after)]
     padded = np.pad(picture.channels, room, constant_values=np.float32(picture.beyond))
-    if picture.setting.difference:
-        padded[-1] = np.pad(picture.channels[-1], room[1:])  # nothing differs out there
+    heads = picture.setting.images
+    padded[heads:] = np.pad(picture.channels[heads:], room)  # nothing differs out there
     views = np.lib.stride_tricks.sliding_window_view(padded, (window, window), axis=(2, 3))
     shift = first + before
     cut = [views[:, k, row + shift, column + shift] for k, row, column in places]
@@ -236,14 +275,25 @@ def resize_matrix(length: int, size: int, *, scale: float, start: float, margin:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
+def _seen(brain: BoolArray, reach_px: int) -> tuple[slice, slice, slice]:
+    """Return the box (z, y, x) of all slices that holds the ``brain`` and ``reach_px`` around it, where there is so
+    much.
+    """
+    _, *parts = bounding_box(brain)
+    rows, columns = (
+        slice(max(0, part.start - reach_px), min(size, part.stop + reach_px))
+        for part, size in zip(parts, brain.shape[1:], strict=True)
+    )
+    return slice(0, len(brain)), rows, columns
+
+
 def _grey(hu: Float32Array, brain: BoolArray, setting: TileSetting) -> tuple[Float32Array, float]:
     """Return the grey values of a slice, and that of what lies outside of it."""
     if setting.grey == "pictures":
         values, beyond = (LOCALIZE.to_uint8(hu) / np.float32(255)).astype(np.float32), 0.0
     else:
         clipped = np.clip(hu, *CLIP_HU)
-        tissue = clipped[brain & (clipped > TISSUE_HU[0]) & (clipped < TISSUE_HU[1])]
-        level = float(tissue.mean(dtype=np.float64)) if tissue.size else sum(TISSUE_HU) / 2
+        level = brain_level_hu(clipped, brain)
         values = ((clipped - np.float32(level)) / np.float32(CENTRED_SCALE_HU)).astype(np.float32)
         beyond = float((CLIP_HU[0] - level) / CENTRED_SCALE_HU)
     if setting.strip:

@@ -51,16 +51,16 @@ OWN_BOTH_HEALTHY: Final = 0.5
 """Where the network sees the mirrored place, or is held against one that does: see `tile_choice`."""
 
 OWN_PX: Final = EVERYDAY.size_px
-ALONE: Final = replace(EVERYDAY, name="tile alone", field_tiles=1.0, mirror=False, difference=False)
+ALONE: Final = replace(EVERYDAY, name="tile alone", field_tiles=1.0, mirror=False, differences=())
 INPUTS: Final[tuple[tuple[str, TileSetting], ...]] = (
     (
         "the paper's: bone removed, 8 bits, tile alone",
         replace(ALONE, name="paper's tile alone", grey="pictures", strip=True),
     ),
     ("HU, tile alone", ALONE),
-    ("+ surroundings", replace(EVERYDAY, name="with surroundings", mirror=False, difference=False)),
-    ("+ mirrored head", replace(EVERYDAY, name="with mirrored head", difference=False)),
-    ("+ difference of the sides", EVERYDAY),
+    ("+ surroundings", replace(EVERYDAY, name="with surroundings", mirror=False, differences=())),
+    ("+ mirrored head", replace(EVERYDAY, name="with mirrored head", differences=())),
+    ("+ differences of the sides", EVERYDAY),
 )
 """What a network may be shown of the same tiles of 8 mm, all at the size of our everyday input."""
 

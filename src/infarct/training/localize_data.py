@@ -15,11 +15,11 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from infarct.phantom.grid import rng
-from infarct.preprocess.tile_input import SMOOTH_MM, TileSetting
+from infarct.preprocess.tile_input import TileSetting
 from infarct.training.augment import NEIGHBOUR, smeared
 from infarct.training.localize_recipe import LocalizeRecipe, TileVariation
 from infarct.training.task import evenly
-from infarct.training.tile_implants import Where, with_tile_implant
+from infarct.training.tile_implants import SLICE_MM, Where, with_tile_implant
 from infarct.training.tile_store import StoredTiles
 from infarct.types import BoolArray, Float32Array, Float64Array
 
@@ -117,7 +117,7 @@ def drawn_variation(
     matrix[:, 0] *= -1 if flip else 1
     noise = None
     if variation.noise_sd:
-        shape = (1 + setting.mirror, setting.size_px, setting.size_px)
+        shape = (setting.images, setting.size_px, setting.size_px)
         sd = np.float32(variation.noise_sd * random.random() / (1 + 2 * NEIGHBOUR**2))
         noise = sd * random.standard_normal(shape, dtype=np.float32)
     affine = np.column_stack([matrix, shift])
@@ -129,11 +129,11 @@ def varied(wide: Float32Array, draws: list[TileDraw], setting: TileSetting) -> T
 
     ``affine`` (2, 3) takes x and y of a pixel against the middle of the tile to its place in the wide one; what lies
     beyond its border is as the border. Then all is multiplied by 1 + ``contrast``, and ``offset`` is added; the
-    difference of the sides has no level of its own. ``noise``, white, is made as coarse as that of resampled CT.
+    differences of the sides have no level of their own. ``noise``, white, is made as coarse as that of resampled CT.
     """
     size = setting.size_px
     tiles = _placed(torch.from_numpy(wide), np.stack([draw.affine for draw in draws]), size)
-    images = slice(0, 1 + setting.mirror)
+    images = slice(0, setting.images)
     column = np.array([(1 + draw.contrast, draw.offset) for draw in draws], dtype=np.float32).T[:, :, None, None, None]
     tiles *= torch.from_numpy(column[0])
     tiles[:, images] += torch.from_numpy(column[1])
@@ -141,20 +141,29 @@ def varied(wide: Float32Array, draws: list[TileDraw], setting: TileSetting) -> T
     if noises:
         noise = torch.from_numpy(smeared(smeared(np.stack(noises), 2), 3))
         tiles[:, images] += noise
-        if setting.difference:
-            smooth = torch.from_numpy(smoothing(setting))
-            tiles[:, -1] += smooth @ (noise[:, 0] - noise[:, 1]) @ smooth.T
+        for channel, (in_plane_mm, across_mm) in enumerate(setting.differences, start=setting.images):
+            smooth = torch.from_numpy(smoothing(setting, in_plane_mm))
+            left = float(noise_left(across_mm))
+            tiles[:, channel] += left * (smooth @ (noise[:, 0] - noise[:, 1]) @ smooth.T)
     return tiles
 
 
-def smoothing(setting: TileSetting) -> Float32Array:
+def noise_left(across_mm: float) -> float:
+    """Return the share of the SD of noise, another in each slice, that a Gaussian over slices leaves."""
+    if not across_mm:
+        return 1.0
+    weights = ndimage.gaussian_filter1d(np.eye(1, 41, 20)[0], across_mm / SLICE_MM)
+    return float(np.linalg.norm(weights))
+
+
+def smoothing(setting: TileSetting, in_plane_mm: float) -> Float32Array:
     """Return the matrix (size, size) that makes of white noise in a tile, along one axis, that of the smoothed sides.
 
     Each row is the Gaussian about its pixel. Where the tile cuts it off it is raised, so that the noise is everywhere
     as strong as in the middle of a large picture.
     """
     assert setting.tile_mm is not None
-    sd_px = SMOOTH_MM * setting.size_px / (setting.field_tiles * setting.tile_mm)
+    sd_px = in_plane_mm * setting.size_px / (setting.field_tiles * setting.tile_mm)
     rows = ndimage.gaussian_filter1d(np.eye(setting.size_px), sd_px, axis=1, mode="constant")
     whole = 1 / np.sqrt(2 * np.sqrt(np.pi) * sd_px)  # the root of the sum of the squares of a Gaussian's weights
     return np.asarray(rows * whole / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)

@@ -23,8 +23,8 @@ class TileVariation:
     ``flip_chance`` is that of left and right changing places. Tiles are shifted by whole pixels of the network's tile,
     up to ``shift_px`` along each axis. A ``turned_share`` of them is also turned and scaled (by a share), which
     interpolates: all the others keep their noise as it is. ``contrast`` (a share) and ``offset`` change all channels,
-    but the offset not the difference of the sides. ``noise_sd`` (uniform from 0 to it) is that of the noise added to
-    the tile and, independently, to the mirrored one; their difference gets what its smoothing leaves of both.
+    but the offset not the differences of the sides. ``noise_sd`` (uniform from 0 to it) is that of the noise added to
+    the tile and, independently, to the mirrored one; their differences get what smoothing leaves of both.
     """
 
     flip_chance: float = 0.0
@@ -87,7 +87,7 @@ class LocalizeRecipe:
         seen = (self.network_config.get("in_channels"), self.network_config.get("size_px"))
         if seen != (setting.channels, setting.size_px):
             raise BadRequest("the network of a recipe must take tiles of the channels and size that are prepared")
-        if self.variation.noise_sd and setting.difference and setting.tile_mm is None:
+        if self.variation.noise_sd and setting.differences and setting.tile_mm is None:
             raise BadRequest("noise in the difference of the sides needs tiles of a known length")
         if self.implants.share and setting.tile_mm is None:
             raise BadRequest("implants need tiles of a known length")

@@ -8,9 +8,9 @@ place or beside the tile, and then it is not.
 from typing import Final, Literal
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, special
 
-from infarct.preprocess.tile_input import SMOOTH_MM, TileSetting
+from infarct.preprocess.tile_input import TileSetting
 from infarct.preprocess.tile_picks import INFARCT_SHARE
 from infarct.training.implants import DARKEST, FEWEST, TISSUE, blob, size_of
 from infarct.training.recipe import Implants
@@ -49,7 +49,9 @@ def with_tile_implant(
     covered = float((share[inside] >= 0.5).mean())
     if covered > 0 if where == "beside" else covered < INFARCT_SHARE:
         return None
-    return _darkened(wide, depth * share * np.maximum(texture, 0), setting, where=where, sd_px=SMOOTH_MM / pixel_mm)
+    darker = depth * share * np.maximum(texture, 0)
+    height_mm = (6e3 * volume_ml / np.pi) ** (1 / 3)
+    return _darkened(wide, darker, setting, where=where, pixel_mm=pixel_mm, height_mm=height_mm)
 
 
 def middle_of(side: int, setting: TileSetting) -> BoolArray:
@@ -59,13 +61,24 @@ def middle_of(side: int, setting: TileSetting) -> BoolArray:
 
 
 def _darkened(
-    wide: Float32Array, darker: Float32Array, setting: TileSetting, *, where: Where, sd_px: float
+    wide: Float32Array,
+    darker: Float32Array,
+    setting: TileSetting,
+    *,
+    where: Where,
+    pixel_mm: float,
+    height_mm: float,
 ) -> Float32Array:
-    """Return the channels with one image darker, and the smoothed difference of both as it then is."""
+    """Return the channels with one image darker, and the smoothed differences of both about as they then are.
+
+    In the slices around, the blob is taken to be as here, up to half of ``height_mm`` away.
+    """
     changed = wide.copy()
     place = 1 if where == "mirrored" else 0
     changed[place] = np.maximum(changed[place] - darker, np.minimum(changed[place], np.float32(DARKEST)))
-    if setting.difference:
-        lost = ndimage.gaussian_filter(wide[place] - changed[place], sd_px, mode="nearest")
-        changed[-1] += lost if where == "mirrored" else -lost
+    lost = wide[place] - changed[place]
+    for channel, (in_plane_mm, across_mm) in enumerate(setting.differences, start=setting.images):
+        seen = special.erf(max(height_mm, SLICE_MM) / (np.sqrt(8) * across_mm)) if across_mm else 1.0
+        smooth = np.float32(seen) * ndimage.gaussian_filter(lost, in_plane_mm / pixel_mm, mode="nearest")
+        changed[channel] += smooth if where == "mirrored" else -smooth
     return changed

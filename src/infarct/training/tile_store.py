@@ -144,8 +144,9 @@ def list_tiles(source: TileIndex, folder: Path, *, roles: Mapping[str, PartRole]
 
 def is_seen_in(setting: TileSetting, stored: TileSetting) -> bool:
     """Return whether the channels of ``setting`` are the first ones of ``stored``, whatever the two are called."""
-    named = replace(stored, name=setting.name, mirror=setting.mirror, difference=setting.difference)
-    return named == setting and (stored.mirror, stored.difference) >= (setting.mirror, setting.difference)
+    alone, stored_alone = (replace(one, name="", mirror=False, differences=()) for one in (setting, stored))
+    first = stored.differences[: len(setting.differences)]
+    return alone == stored_alone and stored.mirror >= setting.mirror and first == setting.differences
 
 
 def _read_part(folder: Path, setting: TileSetting, cases: tuple[PreparedTiles, ...]) -> TileIndex:

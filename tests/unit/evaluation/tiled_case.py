@@ -15,7 +15,7 @@ from infarct.preprocess.tile_input import EVERYDAY, Places, TilePicture, make_pi
 from infarct.types import BoolArray, Float64Array
 from infarct.volume import Acquisition, Geometry, Scan
 
-SETTING = replace(EVERYDAY, mirror=False, difference=False)
+SETTING = replace(EVERYDAY, mirror=False, differences=())
 GEOMETRY = Geometry.regular((6, 40, 40), (5.0, 2.0, 2.0))
 PLANE = Midplane(np.array([1.0, 0.0, 0.0]), 39.0)
 EMPTY = np.zeros(GEOMETRY.shape_zyx, dtype=bool)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from infarct.preprocess.midplane import Midplane
+from infarct.preprocess.segment_input import brain_level_hu
 from infarct.preprocess.tile_input import (
     EVERYDAY,
     PAPER,
@@ -31,7 +32,7 @@ MIDDLE = Midplane(np.array([1.0, 0.0, 0.0]), 0.0)
 """Between columns 31 and 32 of `GRID`."""
 SMALL = replace(EVERYDAY, size_px=32)
 """Tiles of 8 pixels in a field of 32, on a grid of 1 mm."""
-ONE = replace(SMALL, mirror=False, difference=False)
+ONE = replace(SMALL, mirror=False, differences=())
 
 
 def noise(shape=SHAPE, seed=0):
@@ -89,6 +90,27 @@ def test_shrinking_averages_and_keeps_what_is_even():
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(weights[4][[11, 12, 13, 14, 15]], np.array([1, 2, 3, 2, 1]) / 9, atol=1e-6)
     np.testing.assert_array_equal(resize_matrix(6, 4, scale=1.0, start=1.0, margin=0), np.eye(6)[1:5])
+
+
+def test_fluid_and_bone_do_not_hide_a_few_hu():
+    """One side is 3 HU darker; wherever it is tissue, the map says so, though a part of it is fluid or bone."""
+    hu = np.full(SHAPE, 35.0, dtype=np.float32)
+    hu[:, :, 32:] -= 3.0
+    hu[1, 20:30, 40:44], hu[:, 40:44, 8:12], hu[2, 50:, 50:] = 4.0, 75.0, 80.0
+    picture = made(hu)
+    level = brain_level_hu(hu, np.ones(SHAPE, dtype=bool))
+    assert 32 < level < 35
+    for values in picture.channels[2:]:
+        far = 20 * values[:, :, 60:]
+        np.testing.assert_allclose(far, -3.0, atol=0.1)
+        np.testing.assert_allclose(20 * values[:, :, :4], 3.0, atol=0.1)
+
+
+def test_differences_change_sign_with_the_head():
+    hu = noise()
+    first, second = made(hu), made(hu[:, :, ::-1].copy())
+    np.testing.assert_allclose(first.channels[2:], -first.channels[2:, :, :, ::-1], atol=1e-5)
+    np.testing.assert_allclose(first.channels[2:], -second.channels[2:], atol=1e-5)
 
 
 def test_beyond_the_picture_stands_air_and_no_difference():
@@ -255,4 +277,7 @@ def test_settings_and_brains_that_make_no_sense():
         TileSetting(**{**vars(PAPER), "grey": "pink"})
     with pytest.raises(ValueError, match="empty"):
         made(noise(), brain=np.zeros(SHAPE, dtype=bool))
-    assert (PAPER.channels, ONE.channels, SMALL.channels) == (1, 1, 3)
+    with pytest.raises(ValueError, match="voxel"):
+        replace(EVERYDAY, differences=((0.0, 4.0),))
+    assert TileSetting(**{**vars(EVERYDAY), "differences": [[3, 4], [8, 7]]}) == EVERYDAY  # as JSON holds it
+    assert (PAPER.channels, ONE.channels, SMALL.channels) == (1, 1, 4)

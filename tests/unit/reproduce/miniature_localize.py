@@ -16,7 +16,7 @@ from infarct.training.tile_choice import Lesions, choose_tiles
 from unit.training.prepared_tiles import SHAPE, TINY, blob_picture, tiny_localize
 
 PATIENTS = 10
-ALONE = replace(TINY, name="paper, 32 px", field_tiles=1.0, mirror=False, difference=False)
+ALONE = replace(TINY, name="paper, 32 px", field_tiles=1.0, mirror=False, differences=())
 LARGER = replace(ALONE, name="paper, 36 px", size_px=36)
 NETWORK = {"width": 0.06, "dense": (8, 4)}
 
@@ -38,13 +38,13 @@ def _is_small(row: TileRow) -> bool:
 
 
 def _tiny(row: TileRow) -> TileRow:
-    """Return the row with the tiny input that has as many channels as its own."""
+    """Return the row with the tiny input that shows what its own does, with one map of differences at most."""
     own = row.recipe.phantoms.setting
     if own in (ALONE, LARGER):
         return row
-    setting = replace(TINY, name=own.name, mirror=own.mirror, difference=own.difference)
+    setting = replace(TINY, name=own.name, mirror=own.mirror, differences=TINY.differences[: len(own.differences)])
     plan = replace(row.recipe.phantoms, setting=setting)
-    config = {**row.recipe.network_config, "size_px": setting.size_px}
+    config = {**row.recipe.network_config, "in_channels": setting.channels, "size_px": setting.size_px}
     return replace(row, recipe=_replaced(row.recipe, plan, config))
 
 

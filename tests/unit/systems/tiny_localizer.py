@@ -52,7 +52,7 @@ def dark_localizer(**changes: object) -> Localizer:
 def tiny_weights(**settings: object) -> WeightSet:
     """Return random weights of a VGG16 with few channels, on tiles of 32 pixels."""
     torch.manual_seed(0)
-    config = {"in_channels": 3, "size_px": 32, "width": 0.05, "dense": [8], "dropout": [0.1]}
+    config = {"in_channels": EVERYDAY.channels, "size_px": 32, "width": 0.05, "dense": [8], "dropout": [0.1]}
     tensors = {key: values.numpy() for key, values in build("vgg16", config).state_dict().items()}
     stored = {**asdict(CONFIG), "input": asdict(replace(EVERYDAY, size_px=32)), **settings}
     del stored["overlap"]

@@ -10,7 +10,7 @@ import torch
 from prepared_tiles import TINY, blob_picture, tiny_localize, write_tiles
 from scipy import ndimage
 
-from infarct.preprocess.tile_input import SMOOTH_MM, cut_tiles, tile_grid
+from infarct.preprocess.tile_input import cut_tiles, tile_grid
 from infarct.training.augment import smeared
 from infarct.training.localize_data import (
     TileDataset,
@@ -126,7 +126,7 @@ def test_noise_of_the_difference_is_that_of_the_sides_smoothed() -> None:
     )
     picture = smeared(smeared(random.standard_normal((1, 2, 600, 600), dtype=np.float32), 2), 3)[0]
     assert abs(own[:, 5:-5, 5:-5].std() / picture.std() - 1) < 0.02
-    expected = ndimage.gaussian_filter(picture[0] - picture[1], SMOOTH_MM * 2)[30:-30, 30:-30].std()  # half mm pixels
+    expected = ndimage.gaussian_filter(picture[0] - picture[1], 3.0 * 2)[30:-30, 30:-30].std()  # half mm pixels
     for part in (difference[:, :8, :8], difference[:, 12:20, 12:20]):
         assert abs(part.std() / expected - 1) < 0.1
     assert abs(np.corrcoef(own.ravel(), mirror.ravel())[0, 1]) < 0.01

@@ -1,7 +1,7 @@
 """Training localize: the loss, the curve, what is resumed, what comes out and what is refused."""
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +112,6 @@ def test_the_weights_are_calibrated(cases: Path, whole: Path, tmp_path: Path) ->
     assert (weights.system, weights.network) == ("localize", "vgg16")
     config = config_of(weights.settings, weights.network_config)
     assert (config.input, config.calibrated_on) == (TINY, "3 phantoms")
-    assert weights.settings["input"] == asdict(TINY)
     assert weights.settings.keys() == {
         *("input", "temperature", "bias", "threshold", "whole_threshold", "calibrated_on"),
     }

@@ -239,7 +239,7 @@ def test_tiles_of_a_phantom_lie_on_its_infarct(tmp_path: Path, monkeypatch: pyte
 def test_settings_on_one_grid_show_the_same_tiles(tmp_path: Path, rendered: list[str]) -> None:
     """Each patient is rendered once; a folder made with others is as one made alone, where the tiles are its own."""
     larger = replace(TINY, name="larger", size_px=24)
-    alone = replace(TINY, name="alone", field_tiles=1.0, mirror=False, difference=False)
+    alone = replace(TINY, name="alone", field_tiles=1.0, mirror=False, differences=())
     coarse = replace(TINY, name="coarse", tile_mm=12.0)
     places = {tmp_path / setting.name: setting for setting in (TINY, larger, alone, coarse)}
     prepare_tiles_in_settings(PLAN, places)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from infarct.preprocess.tile_input import EVERYDAY, SMOOTH_MM
+from infarct.preprocess.tile_input import EVERYDAY
 from infarct.training.implants import DARKEST
 from infarct.training.recipe import Implants
 from infarct.training.tile_implants import Where, middle_of, with_tile_implant
 from infarct.types import Float32Array
 
+SEEN = replace(EVERYDAY, differences=((3.0, 0.0),))
 SIDE = EVERYDAY.size_px + 8
 PIXEL_MM = EVERYDAY.field_tiles * 8.0 / EVERYDAY.size_px
 LARGE = Implants(share=1.0, volume_ml=(2.0, 10.0), depth=(0.2, 0.4))
@@ -21,14 +22,14 @@ SMALL = replace(LARGE, volume_ml=(0.1, 0.3))
 def tile(seed: int = 0) -> Float32Array:
     """Tissue with noise in both images, and their smoothed difference."""
     images = np.random.default_rng(seed).normal(0, 0.2, (2, SIDE, SIDE)).astype(np.float32)
-    difference = ndimage.gaussian_filter(images[0] - images[1], SMOOTH_MM / PIXEL_MM, mode="nearest")
+    difference = ndimage.gaussian_filter(images[0] - images[1], 3.0 / PIXEL_MM, mode="nearest")
     return np.stack([*images, difference])
 
 
 def implanted(where: Where, implants: Implants = LARGE, *, seed: int = 0) -> Float32Array:
     """The first blob of some that falls as it should."""
     random = np.random.default_rng(seed)
-    found = (with_tile_implant(tile(seed), EVERYDAY, implants, where=where, random=random) for _ in range(20))
+    found = (with_tile_implant(tile(seed), SEEN, implants, where=where, random=random) for _ in range(20))
     return next(one for one in found if one is not None)
 
 
@@ -71,8 +72,22 @@ def test_a_blob_beside_leaves_the_tile_without_infarct(seed: int) -> None:
 @pytest.mark.parametrize("where", ["own", "mirrored", "beside"])
 def test_the_difference_is_that_of_the_images(where: Where) -> None:
     after = implanted(where, SMALL if where == "beside" else LARGE)
-    again = ndimage.gaussian_filter(after[0] - after[1], SMOOTH_MM / PIXEL_MM, mode="nearest")
+    again = ndimage.gaussian_filter(after[0] - after[1], 3.0 / PIXEL_MM, mode="nearest")
     assert after[2] == pytest.approx(again, abs=1e-4)
+
+
+def test_slices_around_dilute_a_flat_blob_and_hardly_a_tall_one() -> None:
+    """Of a blob of a slice's height a Gaussian of as much sees 38 %, of one four times as tall 95 %."""
+    both = replace(EVERYDAY, differences=((3.0, 0.0), (3.0, 5.0)))
+    cases: tuple[tuple[float, Where, float], ...] = ((0.05, "beside", 0.383), (4 / 3 * np.pi, "mirrored", 0.954))
+    for volume_ml, where, share in cases:
+        exact = Implants(share=1.0, volume_ml=(volume_ml, volume_ml), depth=(0.3, 0.3))
+        wide = np.zeros((4, SIDE, SIDE), dtype=np.float32)
+        random = np.random.default_rng(3)
+        found = (with_tile_implant(wide, both, exact, where=where, random=random) for _ in range(400))
+        after = next(one for one in found if one is not None)
+        assert np.abs(after[2]).max() > 0.02
+        assert after[3] == pytest.approx(share * after[2], abs=2e-3)
 
 
 def test_nothing_becomes_darker_than_water() -> None:
@@ -80,7 +95,7 @@ def test_nothing_becomes_darker_than_water() -> None:
     dark[0, :, :4] = -2.5  # darker already, as air is: it stays as it is
     random = np.random.default_rng(0)
     deep = replace(LARGE, depth=(3.0, 3.0))
-    found = [with_tile_implant(dark, EVERYDAY, deep, where="own", random=random) for _ in range(20)]
+    found = [with_tile_implant(dark, SEEN, deep, where="own", random=random) for _ in range(20)]
     after = next(one for one in found if one is not None)
     assert (after[0] >= np.minimum(dark[0], DARKEST)).all()
     assert (after[0, :, :4] == -2.5).all()

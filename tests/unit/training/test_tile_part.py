@@ -13,7 +13,7 @@ from infarct.training.tile_store import PartRole, is_seen_in, list_tiles, open_t
 from unit.training.prepared_tiles import TINY, write_tiles
 
 ROLES: dict[str, PartRole] = {"p6": "train", "p1": "test", "p0": "train", "p3": "test", "p4": "train"}
-MIRRORED = replace(TINY, name="mirrored", difference=False)
+MIRRORED = replace(TINY, name="mirrored", differences=())
 
 
 @pytest.fixture(scope="module")
