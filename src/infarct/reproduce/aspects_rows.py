@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from infarct.phantom import Preset
 from infarct.training.aspects_recipe import ASPECTS_PRESETS, TOGETHER, AspectsRecipe
+from infarct.training.cases import PhantomShare
 from infarct.training.recipe import Schedule
 from infarct.training.region_cases import RegionPlan
 
@@ -18,6 +19,7 @@ PARTS: Final = (2, 4, 8)
 """The learning curve has one row for each: trained on every patient but all, on one in so many."""
 TEST_PRESET: Final[Preset] = "aspects"
 TEST_PATIENTS: Final = 150
+REDUCED_TEST_PATIENTS: Final = 75
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,11 @@ class AspectsStudy:
 
 
 REDUCED_STEPS: Final = 300
+REDUCED_PATIENTS: Final = (PhantomShare("aspects", 100, 40), PhantomShare("healthy", 20, 8))
 
 
 def study_of(*, reduced: bool) -> AspectsStudy:
-    """Return the experiments by the recipe `paper`; reduced, by the recipe `cpu` with fewer steps."""
+    """Return the experiments by the recipe `paper`; reduced, by the recipe `cpu` with fewer patients and steps."""
     full = reduced_recipe() if reduced else ASPECTS_PRESETS["paper"]
     full = replace(full, validate_every=full.steps)  # no best checkpoint is chosen
     ablation = (
@@ -81,15 +84,18 @@ def study_of(*, reduced: bool) -> AspectsStudy:
         AspectsRow(f"1/{part} of the patients", replace(full, phantoms=_fewer(full.phantoms, part)))
         for part in sorted(PARTS, reverse=True)
     )
+    tested = REDUCED_TEST_PATIENTS if reduced else TEST_PATIENTS
     name: Literal["full", "reduced"] = "reduced" if reduced else "full"
-    return AspectsStudy(name, ablation, (*fewer, ablation[0]), TEST_PATIENTS, _note(full))
+    return AspectsStudy(name, ablation, (*fewer, ablation[0]), tested, _note(full, tested))
 
 
 def reduced_recipe() -> AspectsRecipe:
-    """Return the recipe `cpu` with fewer steps: about five minutes on one core."""
+    """Return the recipe `cpu` with fewer patients and steps: about five minutes on one core."""
+    cpu = ASPECTS_PRESETS["cpu"]
     return replace(
-        ASPECTS_PRESETS["cpu"],
+        cpu,
         name="reduced",
+        phantoms=replace(cpu.phantoms, shares=REDUCED_PATIENTS),
         steps=REDUCED_STEPS,
         schedule=Schedule("cosine", floor=1e-6, warm_up=20),
         average_decay=0.98,
@@ -110,13 +116,13 @@ def _fewer(plan: RegionPlan, part: int) -> RegionPlan:
     return replace(plan, shares=tuple(replace(share, train=share.train // part) for share in plan.shares))
 
 
-def _note(full: AspectsRecipe) -> str:
+def _note(full: AspectsRecipe, tested: int) -> str:
     training, validation = (
         sum(getattr(share, role) for share in full.phantoms.shares) for role in ("train", "validation")
     )
     return (
         f"Recipe {full.name!r}: {training} phantom patients to train on, {validation} others to choose the operating "
-        f"points with, tested on the first {TEST_PATIENTS} of {TEST_PRESET}:test. In every row {full.steps} steps of "
+        f"points with, tested on the first {tested} of {TEST_PRESET}:test. In every row {full.steps} steps of "
         f"{full.batch * len(full.groups)} pairs, one seed, no choice of the best checkpoint. Regions are the true "
         "ones, displaced as for training: what drawing them wrong costs beyond that is not in these numbers."
     )
