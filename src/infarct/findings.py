@@ -12,19 +12,26 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from infarct.anatomy import Region, Side, Territory
 from infarct.types import BoolArray, Flag, Float32Array, LabelArray
 
-SCHEMA_VERSION: Final = "1.3"
+SCHEMA_VERSION: Final = "1.4"
 INTENDED_USE: Final = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
 
+MIDLINE_ERROR_MM: Final = 2.5
+"""Nine of ten shifts of the midline are measured within this (`infarct.preprocess.midline_shift`)."""
 LONGEST_NAME: Final = 64
 """Characters of a reader's name."""
 
 Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Volume: TypeAlias = Annotated[float, Field(ge=0)]
+Length: TypeAlias = Annotated[float, Field(ge=0)]
 Score: TypeAlias = Annotated[int, Field(ge=0, le=10)]
 Stage: TypeAlias = Literal["acute", "subacute", "old", "undetermined"]
 RegionMethod: TypeAlias = Literal["vbnet", "atlas"]
 BrainRegion: TypeAlias = Literal["supratentorial", "infratentorial"]
 Area: TypeAlias = Literal["cortical", "subcortical"]
+BloodType: TypeAlias = Literal["parenchymal", "intraventricular", "subarachnoid", "subdural"]
+Heidelberg: TypeAlias = Literal["1a", "1b", "1c", "2", "3a", "3b", "3c", "3d"]
+"""Heidelberg bleeding classification (von Kummer et al., Stroke 2015;46:2981): 1a HI1, 1b HI2, 1c PH1, 2 PH2, 3a remote
+parenchymal hematoma, 3b intraventricular, 3c subarachnoid, 3d subdural."""
 
 
 class Frozen(BaseModel):
@@ -65,17 +72,18 @@ class Quality(Frozen):
 class HemorrhageType(Frozen):
     """Volume of one type of intracranial hemorrhage."""
 
-    type: Literal["parenchymal", "intraventricular", "subarachnoid", "subdural"]
+    type: BloodType
     volume_ml: Volume
 
 
 class Hemorrhage(Frozen):
-    """Intracranial hemorrhage, suspected or not."""
+    """Intracranial hemorrhage, suspected or not; volumes are 0 where it is not."""
 
     suspected: bool
     volume_ml: Volume
-    probability: Probability | None
-    types: tuple[HemorrhageType, ...]
+    probability: Probability | None = Field(description="That the scan shows a hemorrhage; null of the rule")
+    types: tuple[HemorrhageType, ...] = Field(description="By place and shape; largest volume first")
+    method: str = Field(default="rule", description="The network that marked it, or rule: by density and place alone")
 
 
 class RegionFinding(Frozen):
@@ -211,18 +219,47 @@ class Localization(Frozen):
     key_slices: tuple[int, ...] = Field(description="Up to three slices with the most evidence, most first")
 
 
+class EarlierScan(Frozen):
+    """What the findings of an earlier scan of the same patient say, as the user gave them; nothing proves whose."""
+
+    section: Literal["followup_infarct", "infarct"] | None = Field(description="Where its volume stands")
+    method: str | None
+    volume_ml: Volume | None
+    onset_h: float | None = Field(description="Hours from onset to that scan")
+    midline_shift_mm: Length | None
+    midline_shift_side: Side | None
+    critical: bool = Field(description="A critical flag stands with it")
+
+
 class FollowupInfarct(Frozen):
-    """Infarct volume in follow-up CT, by the darkness of the infarct, with hemorrhage."""
+    """Infarct volume in follow-up CT, by the darkness of the infarct, with hemorrhage.
+
+    ``volume_ml`` holds infarct and the parenchymal blood in it or within 5 mm of it; the volumes of the three degrees
+    of darkness are each network's own and may overlap. ``heidelberg`` are the classes that the blood suggests, by the
+    Heidelberg bleeding classification (von Kummer et al., Stroke 2015;46:2981): in the infarct 1a small petechiae, 1b
+    confluent petechiae, 1c hematoma in less than 30 % of it without and 2 in 30 % or more of it with mass effect;
+    elsewhere 3a to 3d. A reader has to confirm them.
+    """
 
     method: str
     volume_ml: Volume
     without_blood_ml: Volume
-    severe_ml: Volume
-    intermediate_ml: Volume
-    subtle_ml: Volume
-    hemorrhage_ml: Volume
-    growth_ml: float | None
-    midline_shift_mm: float | None
+    severe_ml: Volume | None = Field(description="Null of a network that does not tell degrees")
+    intermediate_ml: Volume | None
+    subtle_ml: Volume | None
+    hemorrhage_ml: Volume = Field(description="Parenchymal blood in the infarct or within 5 mm of it")
+    growth_ml: float | None = Field(description="Volume less that of the earlier scan")
+    midline_shift_mm: Length | None = Field(
+        description="At the foramen of Monro, from the line between the ends of the midline at the skull"
+    )
+    midline_shift_side: Side | None = Field(default=None, description="Towards which the midline is shifted")
+    midline_shift_change_mm: float | None = Field(
+        default=None, description="Further towards that side than at the earlier scan; negative: back from it"
+    )
+    side: Literal["left", "right", "both", "none"] | None = None
+    mean_hu: float | None = Field(default=None, description="Of the infarct without blood")
+    heidelberg: tuple[Heidelberg, ...] = Field(default=(), description="Suggested classes of the blood")
+    earlier: EarlierScan | None = None
 
 
 class Agreement(Frozen):
@@ -258,7 +295,7 @@ class Provenance(Frozen):
 class Findings(Frozen):
     """Everything infarct says about one scan: the content of ``findings.json``."""
 
-    schema_version: Literal["1.3"] = SCHEMA_VERSION
+    schema_version: Literal["1.4"] = SCHEMA_VERSION
     software: Software
     intended_use: str = INTENDED_USE
     scan: ScanSummary
@@ -283,7 +320,8 @@ class Maps:
     those that do not; ``infarct_probability`` is calibrated, 0 to 1; ``side_difference_hu`` is a voxel's HU less its
     mirror's, smoothed, 0 outside the brain. ``patch_probability`` are the calibrated probabilities of all tiles,
     smoothed, 0 outside the brain. ``aspects_attention`` is how much each voxel weighed, 0 to 1, as the method
-    looked at the regions that it found affected; None where it does not tell. ``ganglionic_slice`` and
+    looked at the regions that it found affected; None where it does not tell. ``followup_infarct`` is 1 severe, 2
+    intermediate, 3 subtle, 4 hemorrhage; of what several networks mark, the faintest. ``ganglionic_slice`` and
     ``supraganglionic_slice`` are the slices that a reader scores on.
     """
 
@@ -296,6 +334,7 @@ class Maps:
     old_infarct: BoolArray | None = None
     patch_probability: Float32Array | None = None
     hemorrhage: BoolArray | None = None
+    followup_infarct: LabelArray | None = None
     ganglionic_slice: int | None = None
     supraganglionic_slice: int | None = None
 
@@ -311,6 +350,20 @@ class Analysis:
 def json_schema() -> str:
     """Return the JSON Schema of ``findings.json`` as indented text."""
     return json.dumps(Findings.model_json_schema(), indent=2, sort_keys=True) + "\n"
+
+
+def from_json(text: str) -> Findings:
+    """Return the findings in a JSON text, of this schema or of an earlier one that differs by additions alone.
+
+    Raises `ValueError` where it is none.
+    """
+    stored = json.loads(text)
+    version = stored.get("schema_version") if isinstance(stored, dict) else None
+    major, _, minor = version.partition(".") if isinstance(version, str) else ("", "", "")
+    known_major, _, known_minor = SCHEMA_VERSION.partition(".")
+    if major != known_major or not minor.isdecimal() or int(minor) > int(known_minor):
+        raise ValueError(f"the findings are not of schema {known_major}.0 to {SCHEMA_VERSION}")
+    return Findings.model_validate_json(json.dumps({**stored, "schema_version": SCHEMA_VERSION}))
 
 
 def to_json(findings: Findings) -> str:

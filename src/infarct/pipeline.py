@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -17,8 +17,8 @@ from infarct.atlas.registration import register
 from infarct.errors import NotHeadCT, StepFailed
 from infarct.findings import (
     Analysis,
+    EarlierScan,
     Findings,
-    Hemorrhage,
     Maps,
     Override,
     Provenance,
@@ -34,24 +34,28 @@ from infarct.preprocess.intracranial import segment_intracranial, segment_open_s
 from infarct.preprocess.key_levels import key_slices
 from infarct.preprocess.midplane import find_midplane, midplane_of, mirrored
 from infarct.preprocess.noise import measure_noise
-from infarct.preprocess.quality import (
-    BLOOD_ML,
-    head_flags,
-    hemorrhage_flag,
-    hyperdense_mask,
-    scan_flags,
-    unique_flags,
-)
+from infarct.preprocess.quality import head_flags, scan_flags, unique_flags
 from infarct.systems.asymmetry import AsymmetryConfig, AsymmetryResult, compare_sides
 from infarct.systems.dense_artery import ArteryConfig, find_dense_artery
+from infarct.systems.followup_flags import followup_flags, skipped_flag, unmeasured_flag
+from infarct.systems.hemorrhage import (
+    HemorrhageDetector,
+    HemorrhageResult,
+    blood_on_scan,
+    find_by_rule,
+    find_hemorrhage,
+    hemorrhage_flag,
+)
 from infarct.systems.localize import Localizer, LocalizeResult, localize, probability_map
 from infarct.systems.region_choice import ChoiceConfig, choose_regions
 from infarct.systems.regions import SideRule, overridden
 from infarct.systems.regions_vbnet import RegionDrawer
 from infarct.systems.scoring import AspectsResult, RegionScorer, score_head
 from infarct.systems.segment import Drawn, Segmenter, SegmentResult, drawn_on, segment
+from infarct.systems.serial import compared
+from infarct.systems.volumetry import Volumetry, VolumetryResult, label_map, measure_followup
 from infarct.types import BoolArray, Flag, Float32Array
-from infarct.volume import Geometry, Scan, resample, resample_labels, resample_mask, volume_ml
+from infarct.volume import Geometry, Scan, resample, resample_labels, resample_mask
 
 STEPS: Final = (
     "brain",
@@ -61,8 +65,10 @@ STEPS: Final = (
     "asymmetry",
     "aspects",
     "dense_artery",
+    "hemorrhage",
     "segment",
     "localize",
+    "volumetry",
     "quality",
     "maps",
 )
@@ -71,12 +77,17 @@ STEPS: Final = (
 
 @dataclass(frozen=True)
 class Models:
-    """The trained systems that take part; None leaves one out. Without ``regions`` the atlas's are used."""
+    """The trained systems that take part; None leaves one out.
+
+    Without ``regions`` the atlas's are used; without ``hemorrhage`` blood is looked for by density and place alone.
+    """
 
     regions: RegionDrawer | None = None
     aspects: RegionScorer | None = None
     segment: Segmenter | None = None
     localize: Localizer | None = None
+    hemorrhage: HemorrhageDetector | None = None
+    volumetry: Volumetry | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,9 @@ class Request:
 
     ``onset_hours`` is the time from symptom onset to the scan; where the onset was not witnessed,
     ``last_known_well_hours`` stands instead. ``symptomatic_side`` is the side of the brain to be scored; without one,
-    ``side_rule`` decides. ``overrides`` are regions that a reader sets.
+    ``side_rule`` decides. ``overrides`` are regions that a reader sets. ``volumetry`` says when the volume of a
+    follow-up infarct is measured: in its window, 12 h to 2 weeks from onset, or always. ``earlier`` is what an earlier
+    scan of the same patient showed.
     """
 
     onset_hours: float | None = None
@@ -93,6 +106,8 @@ class Request:
     symptomatic_side: Side | None = None
     side_rule: SideRule = "evidence"
     overrides: tuple[Override, ...] = ()
+    volumetry: Literal["window", "always"] = "window"
+    earlier: EarlierScan | None = None
 
 
 @dataclass
@@ -119,7 +134,8 @@ def analyze(
     Infarcts come from the segmentation network where it takes part, otherwise from the comparison of the two sides; a
     network that fails is flagged, and its section is null. ASPECTS come from a trained method where one takes part,
     otherwise from the same comparison. Every method looks at the same regions: the atlas's, or the network's where one
-    takes part and the two do not disagree. Tiles are judged where a network for them takes part.
+    takes part and the two do not disagree. Tiles are judged, and follow-up infarcts measured, where a network for them
+    takes part; blood is found by a network where one does, otherwise by density and place.
 
     Raises `NotHeadCT` where no brain can be found in the scan.
     """
@@ -131,29 +147,43 @@ def analyze(
     scored = _scored(scan, head, sides, request, models=models, clock=clock)
     with clock.step("dense_artery"):
         artery = find_dense_artery(head)
+    blood, lost_blood = _blood(scan, head, models, clock)
     lesions, lost = _lesions(scan, head, sides, models, clock)
     tiles, lost_tiles = _tiles(scan, head, models, clock)
+    late, lost_late = _late(scan, head, lesions, blood, request, models=models, clock=clock)
     with clock.step("quality"):
-        blood, blood_ml = _blood(head)
-        answers = _answer_flags(lesions, blood_ml, request)
-        failures = _failure_flags(lost, lost_tiles)
+        answers = (*_answer_flags(lesions, blood, request), *_late_flags(late, blood, request, models))
+        failures = _failure_flags(lost_blood, lost, lost_tiles, lost_late)
         flags = unique_flags((*failures, *scan_flags(scan), *head_flags(scan, head), *disagreement, *answers))
     with clock.step("maps"):
-        maps = _maps(scan, head, sides=sides, lesions=lesions, tiles=tiles, blood=blood, attention=scored.attention)
+        maps = _maps(scan, head, _Marks(sides, lesions, tiles, blood, late, scored.attention))
     findings = Findings(
         software=Software(name="infarct", version=__version__),
         scan=_scan_summary(scan),
         quality=_quality(flags),
-        hemorrhage=Hemorrhage(suspected=blood_ml >= BLOOD_ML, volume_ml=blood_ml, probability=None, types=()),
+        hemorrhage=blood.hemorrhage,
         aspects=overridden(scored.aspects.model_copy(update={"regions_method": drawn_by}), request.overrides),
         hyperdense_artery=artery,
         infarct=lesions.infarct if lesions else None,
         old_infarct=lesions.old_infarct if lesions else None,
         localization=tiles.localization if tiles else None,
+        followup_infarct=late.followup if late else None,
         provenance=_provenance(config, request, models),
         timings_s=clock.timings_s,
     )
     return Analysis(findings, maps)
+
+
+@dataclass(frozen=True, eq=False)
+class _Marks:
+    """What the systems marked, before it is brought onto the scan."""
+
+    sides: AsymmetryResult
+    lesions: AsymmetryResult | SegmentResult | None
+    tiles: LocalizeResult | None
+    blood: HemorrhageResult
+    late: VolumetryResult | None
+    attention: Float32Array | None
 
 
 def prepare_head(scan: Scan, clock: Clock | None = None) -> Head:
@@ -233,11 +263,58 @@ def _brain(scan: Scan, hu: Float32Array, geometry: Geometry) -> tuple[BoolArray,
         raise NotHeadCT(f"no brain found in the scan ({failure}); pass a plain CT of a whole head") from failure
 
 
-def _blood(head: Head) -> tuple[BoolArray, float]:
-    """Return what may be blood and its volume in ml; specks too small to be suspected are left out of both."""
-    blood = hyperdense_mask(head)
-    blood_ml = volume_ml(blood, head.geometry)
-    return (blood, blood_ml) if blood_ml >= BLOOD_ML else (np.zeros_like(blood), 0.0)
+def _blood(scan: Scan, head: Head, models: Models, clock: Clock) -> tuple[HemorrhageResult, str]:
+    """Return the blood, by the network where one takes part and does not fail, and how it failed, otherwise nothing."""
+    with clock.step("hemorrhage"):
+        if models.hemorrhage is None:
+            return find_by_rule(head), ""
+        try:
+            return find_hemorrhage(scan, head, models.hemorrhage), ""
+        except StepFailed as failure:
+            told = f"The search for blood did not reach an answer: {failure}; density and place alone were judged."
+            return find_by_rule(head), told
+
+
+def _late(
+    scan: Scan,
+    head: Head,
+    lesions: AsymmetryResult | SegmentResult | None,
+    blood: HemorrhageResult,
+    request: Request,
+    *,
+    models: Models,
+    clock: Clock,
+) -> tuple[VolumetryResult | None, str]:
+    """Return the follow-up infarct where networks for it take part and it is time, and how they failed."""
+    if models.volumetry is None or _skipped(request) is not None:
+        return None, ""
+    try:
+        with clock.step("volumetry"):
+            old = lesions.old_infarct_mask if lesions else None
+            late = measure_followup(scan, head, models.volumetry, blood, old=old)
+    except StepFailed as failure:
+        return None, f"The volume of the follow-up infarct was not measured: {failure}."
+    followup = compared(late.followup, request.earlier) if request.earlier else late.followup
+    return replace(late, followup=followup), ""
+
+
+def _skipped(request: Request) -> Flag | None:
+    """Return why the volume of a follow-up infarct is not measured at this time from onset; None where it is."""
+    if request.volumetry == "always":
+        return None
+    return skipped_flag(request.onset_hours, request.last_known_well_hours)
+
+
+def _late_flags(
+    late: VolumetryResult | None, blood: HemorrhageResult, request: Request, models: Models
+) -> tuple[Flag, ...]:
+    """Return the doubts about a follow-up infarct, or why it was not measured."""
+    if late is not None:
+        method = blood.hemorrhage.method
+        return followup_flags(late, request.onset_hours, blood_method=method, earlier=request.earlier)
+    skipped = _skipped(request) if models.volumetry else None
+    told = (skipped, unmeasured_flag() if request.earlier else None)
+    return tuple(flag for flag in told if flag is not None)
 
 
 def _lesions(
@@ -271,13 +348,13 @@ def _failure_flags(*failures: str) -> tuple[Flag, ...]:
 
 
 def _answer_flags(
-    lesions: AsymmetryResult | SegmentResult | None, blood_ml: float, request: Request
+    lesions: AsymmetryResult | SegmentResult | None, blood: HemorrhageResult, request: Request
 ) -> tuple[Flag, ...]:
     """Return the flags that come from the answers themselves and from what is known of the onset."""
     flags: list[Flag] = []
-    blood = hemorrhage_flag(blood_ml)
-    if blood:
-        flags.append(blood)
+    bleeding = hemorrhage_flag(blood.hemorrhage)
+    if bleeding:
+        flags.append(bleeding)
     old_ml = lesions.old_infarct.volume_ml if lesions and lesions.old_infarct else 0.0
     if old_ml > 0:
         message = f"{old_ml:.1f} ml look like an old infarct; they do not count as acute."
@@ -295,16 +372,7 @@ def _quality(flags: tuple[Flag, ...]) -> Quality:
     return Quality(verdict="flagged" if doubtful else "ok", flags=flags)
 
 
-def _maps(
-    scan: Scan,
-    head: Head,
-    *,
-    sides: AsymmetryResult,
-    lesions: AsymmetryResult | SegmentResult | None,
-    tiles: LocalizeResult | None,
-    blood: BoolArray,
-    attention: Float32Array | None,
-) -> Maps:
+def _maps(scan: Scan, head: Head, marks: _Marks) -> Maps:
     """Return the maps on the scan's own geometry."""
 
     def masked(mask: BoolArray) -> BoolArray:
@@ -315,6 +383,7 @@ def _maps(
 
     regions = resample_labels(head.aspects_regions, head.geometry, scan.geometry)
     ganglionic, supraganglionic = key_slices(regions, scan.geometry)
+    lesions = marks.lesions
     if isinstance(lesions, AsymmetryResult):
         drawn: Drawn | None = Drawn(None, masked(lesions.infarct_mask), masked(lesions.old_infarct_mask))
     else:
@@ -323,13 +392,14 @@ def _maps(
     return Maps(
         brain_mask=brain,
         aspects_regions=regions,
-        aspects_attention=None if attention is None else carried(attention),
-        side_difference_hu=carried(sides.side_difference_hu),
+        aspects_attention=None if marks.attention is None else carried(marks.attention),
+        side_difference_hu=carried(marks.sides.side_difference_hu),
         infarct=drawn.infarct if drawn else None,
         infarct_probability=drawn.probability if drawn else None,
         old_infarct=drawn.old_infarct if drawn else None,
-        patch_probability=probability_map(tiles, scan.geometry, brain) if tiles else None,
-        hemorrhage=masked(blood),
+        patch_probability=probability_map(marks.tiles, scan.geometry, brain) if marks.tiles else None,
+        hemorrhage=blood_on_scan(marks.blood, scan.geometry),
+        followup_infarct=label_map(marks.late) if marks.late else None,
         ganglionic_slice=ganglionic,
         supraganglionic_slice=supraganglionic,
     )
@@ -352,8 +422,8 @@ def _scan_summary(scan: Scan) -> ScanSummary:
 
 
 def _provenance(config: AsymmetryConfig, request: Request, models: Models) -> Provenance:
-    # What a reader set stands with the regions, with name and time: it is a finding, no setting.
-    asked = {name: value for name, value in asdict(request).items() if name != "overrides"}
+    # What a reader set, and what an earlier scan showed, stand with the answers: they are findings, no settings.
+    asked = {name: value for name, value in asdict(request).items() if name not in ("overrides", "earlier")}
     settings: dict[str, Any] = {
         "asymmetry": asdict(config),
         "dense_artery": asdict(ArteryConfig()),
@@ -363,7 +433,8 @@ def _provenance(config: AsymmetryConfig, request: Request, models: Models) -> Pr
     weights, engine = [], None
     if models.regions:
         settings["region_choice"] = asdict(ChoiceConfig())
-    for system in (models.regions, models.aspects, models.segment, models.localize):
+    systems = (models.regions, models.aspects, models.segment, models.localize, models.hemorrhage, models.volumetry)
+    for system in systems:
         if system is None:
             continue
         used, engine = system.weights, system.engine or engine

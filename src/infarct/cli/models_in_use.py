@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from infarct.pipeline import Models
     from infarct.systems.scoring import RegionScorer
 
-SYSTEM_CHOICES = ("aspects", "radiomics", "segment", "localize")
+SYSTEM_CHOICES = ("aspects", "radiomics", "segment", "localize", "volumetry", "hemorrhage")
 SCORERS = ("aspects", "radiomics")
 """Systems that score ASPECTS: DA-Net, preferred, and the forests of radiomics. One of them takes part."""
 DRAWER = "regions"
@@ -67,6 +67,11 @@ RegionsOption = Annotated[
 ]
 DeviceOption = Annotated[DeviceChoice, typer.Option("--device", help="Where networks run.")]
 PrecisionOption = Annotated[PrecisionChoice, typer.Option("--precision", help="How networks compute; recorded.")]
+
+
+def names_system(systems: str | None, name: str) -> bool:
+    """Tell whether the user's comma-separated text of systems names one."""
+    return name in {word.strip() for word in (systems or "").split(",")}
 
 
 def check_systems(
@@ -156,10 +161,12 @@ def load_models(
     wanted = check_systems(systems, weights, regions)
     from infarct.pipeline import Models
     from infarct.systems.aspects import load_scorer
+    from infarct.systems.hemorrhage import load_hemorrhage
     from infarct.systems.localize import load_localizer
     from infarct.systems.radiomics import load_forests
     from infarct.systems.regions_vbnet import load_drawer
     from infarct.systems.segment import load_segmenter
+    from infarct.systems.volumetry import load_volumetry
 
     scorer: RegionScorer | None = None
     if "aspects" in wanted:
@@ -177,5 +184,11 @@ def load_models(
         aspects=scorer,
         localize=load_localizer(wanted["localize"], device=device.value, precision=precision.value)
         if "localize" in wanted
+        else None,
+        hemorrhage=load_hemorrhage(wanted["hemorrhage"], device=device.value, precision=precision.value)
+        if "hemorrhage" in wanted
+        else None,
+        volumetry=load_volumetry(wanted["volumetry"], device=device.value, precision=precision.value)
+        if "volumetry" in wanted
         else None,
     )

@@ -97,7 +97,7 @@ def hyperdense_mask(head: Head) -> BoolArray:
     geometry = head.geometry
     sy, sx = geometry.pixel_spacing_mm_yx
     smooth = ndimage.gaussian_filter(np.clip(head.hu, 0, 120), (0.0, 1.5 / sy, 1.5 / sx))
-    edge = _skull(head)
+    edge = skull_of(head)
     edge = edge if edge.any() else ~head.brain
     from_bone_mm = ndimage.distance_transform_edt(~edge, sampling=geometry.spacing_mm_zyx)
     off_midline = np.abs(head.midplane.distance_mm(geometry)) > BLOOD_FROM_MIDLINE_MM
@@ -130,7 +130,7 @@ def _rim_blood(head: Head, smooth: Float32Array, from_bone_mm: Float32Array) -> 
     return np.asarray((sizes * geometry.slice_voxel_ml[0] >= RIM_ML)[components] & dense)
 
 
-def _skull(head: Head) -> BoolArray:
+def skull_of(head: Head) -> BoolArray:
     """Return the largest piece of bone; calcifications inside the brain are others."""
     components, count = ndimage.label(head.hu > 160)
     if count == 0:
@@ -138,14 +138,6 @@ def _skull(head: Head) -> BoolArray:
     sizes = np.bincount(components.ravel())
     sizes[0] = 0
     return np.asarray(components == sizes.argmax())
-
-
-def hemorrhage_flag(volume_blood_ml: float) -> Flag | None:
-    """Return the flag of a hyperdense volume (ml) that may be blood, or None where it is too small."""
-    if volume_blood_ml < BLOOD_ML:
-        return None
-    message = f"{volume_blood_ml:.1f} ml of dense tissue may be blood: ASPECTS and acute volumes may not be valid."
-    return Flag("hemorrhage_suspected", "critical", message, volume_blood_ml)
 
 
 def _coverage(head: Head) -> Flag | None:

@@ -13,6 +13,7 @@ from infarct.findings import Analysis
 from infarct.volume import Scan
 from infarct.writers import wording
 from infarct.writers.attention_slices import attention_slices
+from infarct.writers.followup_slices import FOLLOWUP_STYLES, followup_slices
 from infarct.writers.key_slices import (
     HEMORRHAGE_STYLE,
     LESION_STYLE,
@@ -60,6 +61,7 @@ def render_html(scan: Scan, analysis: Analysis) -> str:
     ]
     attention = [_image(picture, KEY_WIDTH_PX) for picture in attention_slices(scan, analysis)]
     tiles = [_image(picture, KEY_WIDTH_PX) for picture in tile_slices(scan, analysis)]
+    late = [_image(picture, KEY_WIDTH_PX) for picture in followup_slices(scan, analysis)]
     strip = [_image(picture, STRIP_WIDTH_PX) for picture in lesion_strip(scan, analysis)]
     return (
         _environment()
@@ -69,6 +71,7 @@ def render_html(scan: Scan, analysis: Analysis) -> str:
             levels=levels,
             attention=attention,
             tiles=tiles,
+            late=late,
             strip=strip,
             banner=wording.banner(findings),
             flags=wording.flags_by_severity(findings),
@@ -117,5 +120,6 @@ def _environment() -> Environment:
         "region_styles": REGION_STYLES,
         "difference_colours": DIFFERENCE_SCALE.colours,
         "tile_style": TILE_STYLE,
+        "followup_styles": FOLLOWUP_STYLES,
     }
     return environment

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from PIL import Image
@@ -70,12 +70,16 @@ class LineStyle:
 
 @dataclass(frozen=True, eq=False)
 class Outline:
-    """The outline of ``mask`` (bool, (y, x)) on a slice, with an optional name written inside."""
+    """The outline of ``mask`` (bool, (y, x)) on a slice, with an optional name written inside.
+
+    ``fill`` is how far its colour covers the slice inside, 0 to 1.
+    """
 
     mask: BoolArray
     style: LineStyle
     text: str = ""
     text_pt: float = 12.0
+    fill: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -227,6 +231,11 @@ def _draw_outline(axes: Axes, mask: BoolArray, outline: Outline, spacing_mm_yx: 
     part = ndimage.gaussian_filter(mask.astype(np.float32), [OUTLINE_SMOOTHING_MM / s for s in spacing_mm_yx])
     if part.max() <= 0.5:
         part = mask.astype(np.float32)
+    if outline.fill:
+        colour = np.zeros((*mask.shape, 4))
+        colour[mask] = to_rgba(style.colour, outline.fill)
+        extent = (0.0, mask.shape[1] * sx, mask.shape[0] * sy, 0.0)
+        axes.imshow(colour, extent=extent, origin="upper", aspect="auto", interpolation="nearest")
     lines = axes.contour(columns, rows, part, levels=[0.5], colors=[style.colour], linewidths=style.width_pt)
     if style.dashes:
         lines.set_linestyle([(0.0, style.dashes)])

@@ -8,15 +8,20 @@ from typing import Final, Literal
 
 from infarct.anatomy import REGION_NAMES, REGIONS, SIDES, Region, Side
 from infarct.findings import (
+    MIDLINE_ERROR_MM,
     Aspects,
+    EarlierScan,
     Findings,
     FollowupInfarct,
+    Heidelberg,
+    Hemorrhage,
     HyperdenseArtery,
     Lesion,
     Localization,
     RegionFinding,
     as_counted,
 )
+from infarct.measure.severity import followup_class
 from infarct.types import Flag, Severity
 from infarct.writers.key_slices import Finding, finding_of
 
@@ -56,6 +61,35 @@ TILE_NETWORKS: Final = {
     "inception_v4": "Inception-v4",
     "inception_resnet_v2": "Inception-ResNet-v2",
 }
+PATCH_CNN: Final = "patch_cnn_dense"
+RULE: Final = "rule"
+HEMORRHAGE: Final = "hemorrhage"
+VOLUMETRY: Final = "volumetry"
+HEIDELBERG_WORDS: Final[dict[Heidelberg, str]] = {
+    "1a": "HI1, scattered small petechiae in the infarct",
+    "1b": "HI2, confluent petechiae in the infarct",
+    "1c": "PH1, hematoma in less than 30 % of the infarct",
+    "2": "PH2, hematoma in 30 % or more of the infarct, with mass effect",
+    "3a": "hematoma in the brain away from the infarct",
+    "3b": "blood in the ventricles",
+    "3c": "subarachnoid blood",
+    "3d": "subdural blood",
+}
+SECTION_NAMES: Final = {"followup_infarct": "follow-up infarct", "infarct": "acute infarct"}
+FLAG_SECTIONS: Final = {
+    "hemorrhage_suspected": "bleeding",
+    "regions_disagree": "regions",
+    "old_infarct_suspected": "old",
+    "followup_onset_unknown": "followup",
+    "followup_outside_window": "followup",
+    "followup_old_left_out": "followup",
+    "followup_blood_by_rule": "followup",
+    "infarct_density_unusual": "followup",
+    "midline_shift_uncertain": "followup",
+    "growth_between_methods": "followup",
+    "earlier_doubtful": "followup",
+}
+"""The part of the report, by the id of its heading, that a flag is about."""
 SYSTEMS: Final = {SEGMENT: "segment", DA_NET: "aspects"}
 """Which system's weights a method uses, where its name is another."""
 NOT_FOR_REPERFUSION: Final = "Not valid for reperfusion questions: bleeding is suspected."
@@ -66,6 +100,7 @@ GLOSSARY: Final[tuple[tuple[str, str], ...]] = (
     ("NWU", "net water uptake: by how many percent a region is darker than its opposite"),
     ("ACA, MCA, PCA", "anterior, middle and posterior cerebral artery"),
     ("W80 C40", "display window: 80 HU wide, centred on 40 HU"),
+    ("HI, PH", "hemorrhagic infarction, parenchymal hematoma"),
     ("not evaluable", "not covered, or too disturbed to be judged"),
 )
 
@@ -190,6 +225,19 @@ def _counted(count: int, severity: Severity) -> str:
 def flags_by_severity(findings: Findings) -> list[Flag]:
     """Return the quality flags, gravest first, otherwise in their order."""
     return sorted(findings.quality.flags, key=lambda flag: SEVERITIES.index(flag.severity))
+
+
+def flag_section(flag: Flag, findings: Findings) -> str:
+    """Return the id of the heading of the section that a flag is about; empty where there is none."""
+    section = FLAG_SECTIONS.get(flag.code, "")
+    old = findings.old_infarct
+    there = {
+        "bleeding": findings.hemorrhage is not None,
+        "regions": findings.aspects is not None,
+        "old": old is not None and bool(old.lesions),
+        "followup": findings.followup_infarct is not None,
+    }
+    return section if there.get(section) else ""
 
 
 def region_rows(aspects: Aspects) -> tuple[RegionRow, ...]:
@@ -327,6 +375,8 @@ def method_sentence(method: str, *, knows_old: bool = True) -> str:
         )
     if method == DA_NET:
         return "Method: DA-Net, trained networks that judge each region of both sides against the other side."
+    if method == PATCH_CNN:
+        return "Method: patch CNN, trained networks that judge each voxel by the small patch of the scan around it."
     if method == RADIOMICS:
         return "Method: radiomics, a trained random forest for each region on features of both its sides."
     return f"Method: {method}."
@@ -376,6 +426,84 @@ def tiles_method(findings: Findings) -> str:
     if found.patches:
         told = f"{told} Slices with the most evidence, plain and with probabilities in colour, smoothed over tiles."
     return told
+
+
+def bleeding_method(findings: Findings) -> str:
+    """Return what looked for blood, and what it does not see or rests on."""
+    if findings.hemorrhage is None:
+        return ""
+    if findings.hemorrhage.method == RULE:
+        return "By density and place alone: thin, faint or midline blood is not found."
+    return f"{method_sentence(findings.hemorrhage.method)} {probability_note(findings, HEMORRHAGE)}".rstrip()
+
+
+def bleeding_types(hemorrhage: Hemorrhage) -> str:
+    """Return the types of blood with their volumes, in a sentence; empty where there is none."""
+    told = [f"{one.type} {millilitres(one.volume_ml)}" for one in hemorrhage.types]
+    return f"By place and shape: {listed(told)}." if told else ""
+
+
+def followup_sentence(late: FollowupInfarct) -> str:
+    """Return where the follow-up infarct is and how dark."""
+    if late.volume_ml <= 0:
+        return "No follow-up infarct is marked."
+    side = {"left": "on the left", "right": "on the right", "both": "on both sides"}.get(late.side or "", "")
+    where = f" {side}" if side else ""
+    told = f"Infarct of {millilitres(late.volume_ml)}{where}"
+    if late.mean_hu is None:
+        return f"{told}."
+    return f"{told}, mean density {number(late.mean_hu, 0)}{NO_BREAK}HU ({followup_class(late.mean_hu)})."
+
+
+def heidelberg_sentence(late: FollowupInfarct) -> str:
+    """Return the classes that the blood suggests; empty where there is none."""
+    told = [f"class {name} ({HEIDELBERG_WORDS[name]})" for name in late.heidelberg]
+    start = "The blood suggests, by the Heidelberg bleeding classification,"
+    return f"{start} {listed(told)}; a reader has to confirm it." if told else ""
+
+
+def midline_sentence(late: FollowupInfarct) -> str:
+    """Return the shift of the midline, how well it is measured, and its change."""
+    error = f"{number(MIDLINE_ERROR_MM)}{NO_BREAK}mm"
+    if late.midline_shift_mm is None:
+        return "The shift of the midline was not measured reliably."
+    if late.midline_shift_mm < MIDLINE_ERROR_MM:
+        told = f"No shift of the midline beyond the error of its measurement ({error})."
+    else:
+        shift = f"{number(late.midline_shift_mm)}{NO_BREAK}mm to the {late.midline_shift_side}"
+        told = f"The midline is shifted by {shift} at the foramen of Monro, measured to within about {error}."
+    if late.midline_shift_change_mm is None:
+        return told
+    change = f"{signed(late.midline_shift_change_mm)}{NO_BREAK}mm"
+    return f"{told} Change since the earlier scan: {change} to the {late.midline_shift_side}."
+
+
+def growth_sentence(late: FollowupInfarct) -> str:
+    """Return how the volume has changed since an earlier scan; empty without one."""
+    if late.earlier is None:
+        return ""
+    if late.growth_ml is None:
+        return "The earlier scan's findings hold no volume to compare with."
+    return f"{signed(late.growth_ml)}{NO_BREAK}ml since the earlier scan ({_earlier_words(late.earlier)})."
+
+
+def _earlier_words(earlier: EarlierScan) -> str:
+    hours = "" if earlier.onset_h is None else f", {number(earlier.onset_h, 0)}{NO_BREAK}h from onset"
+    section = SECTION_NAMES[earlier.section] if earlier.section else MISSING
+    return f"{section} {millilitres(earlier.volume_ml)}{hours}"
+
+
+def followup_method(findings: Findings) -> str:
+    """Return what measured the follow-up infarct."""
+    late = findings.followup_infarct
+    if late is None:
+        return ""
+    bases = listed(sorted({w.calibrated_on for w in findings.provenance.weights if w.system == VOLUMETRY}))
+    based = f" Thresholds were chosen on {bases}." if bases else ""
+    told = method_sentence(late.method)
+    if late.severe_ml is not None:
+        told = f"{told} One is for severe, one for intermediate, one for subtle darkness; the infarct is all they mark."
+    return f"{told}{based} Fluid, and old infarcts as dark as fluid, are left out."
 
 
 def regions_sentence(aspects: Aspects) -> str:
@@ -468,19 +596,26 @@ def volume_rows(findings: Findings) -> tuple[VolumeRow, ...]:
 
 
 def _followup_rows(late: FollowupInfarct) -> list[VolumeRow]:
-    parts = {
-        "Follow-up infarct with blood": late.volume_ml,
-        "Follow-up infarct without blood": late.without_blood_ml,
-        "severe": late.severe_ml,
-        "intermediate": late.intermediate_ml,
-        "subtle": late.subtle_ml,
-        "blood in it": late.hemorrhage_ml,
-    }
-    rows = [VolumeRow(name, millilitres(value)) for name, value in parts.items()]
+    rows = [
+        VolumeRow("Follow-up infarct with blood", millilitres(late.volume_ml)),
+        VolumeRow("Follow-up infarct without blood", millilitres(late.without_blood_ml)),
+        *(
+            VolumeRow(f"{name} darkness", millilitres(value), "by its own network; they may overlap")
+            for name, value in (
+                ("severe", late.severe_ml),
+                ("intermediate", late.intermediate_ml),
+                ("subtle", late.subtle_ml),
+            )
+            if value is not None
+        ),
+        VolumeRow("blood in it", millilitres(late.hemorrhage_ml), "in the brain, in the infarct or within 5 mm of it"),
+    ]
     if late.growth_ml is not None:
         rows.append(VolumeRow("Growth since the scan before", f"{signed(late.growth_ml)} ml"))
     if late.midline_shift_mm is not None:
-        rows.append(VolumeRow("Midline shift", f"{number(late.midline_shift_mm)} mm"))
+        to_side = f"to the {late.midline_shift_side}; " if late.midline_shift_side else ""
+        remark = f"{to_side}measured to within about {number(MIDLINE_ERROR_MM)}{NO_BREAK}mm"
+        rows.append(VolumeRow("Midline shift", f"{number(late.midline_shift_mm)} mm", remark))
     return rows
 
 

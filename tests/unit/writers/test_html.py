@@ -64,7 +64,7 @@ def test_the_page_is_well_formed_and_needs_nothing_else(page: dict[str, str], na
     assert not tags & {"script", "link", "iframe", "object", "embed", "form", "base"}
     for _, attributes in outline.tags:
         assert not any(key.startswith("on") for key in attributes)
-        assert "href" not in attributes
+        assert (attributes.get("href") or "#").startswith("#")  # to a part of the page alone
         assert (attributes.get("src") or "data:image/png;base64,").startswith("data:image/png;base64,")
     assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", page[name]).replace("http-equiv", "")
     assert "url(" not in page[name]
@@ -88,6 +88,7 @@ def test_the_page_is_accessible(page: dict[str, str], name: str) -> None:
     ids = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert {a["aria-labelledby"] for _, a in outline.tags if "aria-labelledby" in a} <= set(ids)
+    assert {(a["href"] or "")[1:] for _, a in outline.tags if "href" in a} <= set(ids)
 
 
 def test_sections_stand_in_their_order(page: dict[str, str]) -> None:
@@ -95,9 +96,9 @@ def test_sections_stand_in_their_order(page: dict[str, str]) -> None:
     assert headings == [
         "Head CT: ischemic change",
         "Bleeding suspected",
+        "Bleeding",
         "ASPECTS",
         "Largest lesion",
-        "Bleeding",
         "The two levels of ASPECTS",
         "Ganglionic level, slice 11 of 24",
         "Supraganglionic level, slice 15 of 24",
