@@ -96,6 +96,33 @@ def refused(result: Outcome, folder: Path) -> bool:
     return result.code == 2 and result.out == "" and lines[-1].startswith("infarct: ") and not left
 
 
+@pytest.mark.parametrize("text", ["", "{}", '{"schema_version": "2.0"}', None])
+def test_earlier_findings_that_are_none_are_refused(
+    command: Command, series: Path, tmp_path: Path, text: str | None
+) -> None:
+    path = tmp_path / "earlier.json"
+    if text is not None:
+        path.write_text(text)
+    result = command("analyze", series, "-o", tmp_path / "out", "--previous", path)
+    assert refused(result, tmp_path)
+    assert str(path) not in result.err
+
+
+def test_a_scan_without_volumetry_tells_that_growth_is_not_measured(
+    command: Command, series: Path, tmp_path: Path
+) -> None:
+    first = command("analyze", series, "-o", tmp_path / "first", "--onset-hours", "3", "--systems", "none")
+    assert first.code == 0
+    earlier = tmp_path / "first" / "findings.json"
+    after = ("-o", tmp_path / "second", "--onset-hours", "30", "--systems", "none", "--previous", earlier)
+    assert command("analyze", series, *after).code == 0
+    findings = Findings.model_validate_json((tmp_path / "second" / "findings.json").read_text())
+    assert findings.followup_infarct is None
+    assert "growth_not_measured" in {flag.code for flag in findings.quality.flags}
+    late = ("-o", tmp_path / "out", "--onset-hours", "2", "--previous", earlier)
+    assert refused(command("analyze", series, *late), tmp_path)
+
+
 @pytest.mark.parametrize("name", ["missing", "empty", "text", "truncated", "few_slices", "not_ct", "water"])
 def test_bad_input_is_refused_with_one_line(
     command: Command, scan: Scan, series: Path, tmp_path: Path, name: str

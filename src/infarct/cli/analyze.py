@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infarct.cli.formats import DeidentifyOption, Extras, FormatOption, read_formats
 from infarct.cli.models_in_use import (
     DeviceChoice,
     DeviceOption,
@@ -18,8 +19,10 @@ from infarct.cli.models_in_use import (
     SystemsOption,
     check_systems,
     load_models,
+    names_system,
 )
 from infarct.cli.output import Steps, check_output, set_up_log, step_bar, write_results
+from infarct.cli.previous import PreviousOption, read_previous
 from infarct.cli.reader import ReaderOption, SetOption, read_overrides
 from infarct.errors import BadRequest
 
@@ -67,12 +70,15 @@ def analyze(
     ] = None,
     set_regions: SetOption = None,
     reader: ReaderOption = None,
+    previous: PreviousOption = None,
     systems: SystemsOption = None,
     regions: RegionsOption = None,
     weights: SeveralWeightsOption = None,
     device: DeviceOption = DeviceChoice.auto,
     precision: PrecisionOption = PrecisionChoice.fp32,
     series: Annotated[str | None, typer.Option(help="UID of the DICOM series to read.")] = None,
+    formats: FormatOption = None,
+    deidentify: DeidentifyOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     as_json: JsonOption = False,
@@ -80,6 +86,7 @@ def analyze(
     """Read a head CT and write findings.json and report.html. Research use only."""
     from infarct.pipeline import STEPS, Request
     from infarct.readers import read_scan
+    from infarct.writers.formats import check_formats
 
     set_up_log(verbose=verbose)
     if onset_hours is not None and last_known_well_hours is not None:
@@ -89,6 +96,8 @@ def analyze(
     if symptomatic_side and side_rule:
         raise BadRequest("give --symptomatic-side or --side-rule, not both")
     overrides = read_overrides(set_regions, reader)
+    earlier = read_previous(previous, onset_hours)
+    extras = read_formats(formats, deidentify=deidentify)
     check_systems(systems, weights, regions)
     check_output(output, source=source)
     request = Request(
@@ -97,28 +106,34 @@ def analyze(
         symptomatic_side=symptomatic_side.value if symptomatic_side else None,
         side_rule=side_rule.value if side_rule else "evidence",
         overrides=overrides,
+        volumetry="always" if names_system(systems, "volumetry") else "window",
+        earlier=earlier,
     )
     with step_bar(len(STEPS) + 3, quiet=quiet) as steps:
         steps.begin("reading")
         scan = read_scan(source, series_uid=series)
+        check_formats(scan, extras.formats)
         steps.begin("loading")
         models = load_models(systems, weights=weights, regions=regions, device=device, precision=precision)
-        report, findings = analyze_and_write(scan, request, output, steps=steps, models=models)
+        report, findings = analyze_and_write(scan, request, output, steps=steps, models=models, extras=extras)
     show(report, findings, as_json=as_json)
 
 
 def analyze_and_write(
-    scan: "Scan", request: "Request", output: Path, *, steps: Steps, models: "Models"
+    scan: "Scan", request: "Request", output: Path, *, steps: Steps, models: "Models", extras: Extras | None = None
 ) -> "tuple[Path, Findings]":
     """Analyse ``scan``, write the results into ``output`` and return the report's path and the findings."""
     from infarct.pipeline import Clock
     from infarct.pipeline import analyze as run
+    from infarct.writers.formats import with_format_flags
 
+    extras = extras or Extras()
     analysis = run(scan, request, Clock(on_step=steps.begin), models=models)
     for name, seconds in analysis.findings.timings_s.items():
         log.info("%s took %.1f s", name, seconds)
     steps.begin("writing")
-    return write_results(scan, analysis, output), analysis.findings
+    analysis = with_format_flags(scan, analysis, extras.formats)
+    return write_results(scan, analysis, output, extras), analysis.findings
 
 
 def show(report: Path, findings: "Findings", *, as_json: bool) -> None:

@@ -6,12 +6,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from infarct.cli.formats import Extras
 from infarct.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -33,18 +35,22 @@ def check_output(folder: Path, *, source: Path | None = None) -> None:
         raise BadRequest(f"the output folder cannot be made there ({error.strerror})") from error
 
 
-def write_results(scan: "Scan", analysis: "Analysis", folder: Path) -> Path:
+def write_results(scan: "Scan", analysis: "Analysis", folder: Path, extras: Extras) -> Path:
     """Write all results into ``folder`` at once, and return the path of the report.
 
     Raises `BadRequest` where the disk does not take them.
     """
     from infarct.writers import write_html, write_json
+    from infarct.writers.formats import write_formats
 
     names: list[str] = []
 
     def fill(working: Path) -> None:
         write_json(analysis, working)
         names.append(write_html(scan, analysis, working).name)
+        write_formats(
+            scan, analysis, working, extras.formats, deidentify=extras.deidentify, made=datetime.now().astimezone()
+        )
 
     write_whole(folder, fill)
     return folder.absolute() / names[0]
@@ -85,7 +91,7 @@ def _publish(working: Path, place: Path) -> None:
             moved.append(path.rename(place / path.name))
     except BaseException:
         for path in moved:
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         raise
 
 

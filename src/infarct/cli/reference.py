@@ -160,8 +160,8 @@ def _write(
 
 def _write_masks(folder: Path, scan: "Scan", head: "Head", found: "PerfusionReference") -> None:
     """Write the masks on the CT's grid; a tilted or uneven CT, which NIfTI cannot hold, comes with them on another."""
-    from infarct.export.grids import FileGrid
     from infarct.volume import resample_mask
+    from infarct.writers.file_grid import FileGrid
     from infarct.writers.nifti import write_nifti
 
     grid = FileGrid(scan.geometry)

@@ -144,8 +144,8 @@ def _read_images(paths: dict[str, Path]) -> "DiffusionImages":
 
 def _write_masks(folder: Path, found: "DwiReference", scan: "Scan | None", head: "Head | None") -> None:
     """Write the mask on the DWI's grid and the CT's; a tilted or uneven CT comes with it on another."""
-    from infarct.export.grids import FileGrid
     from infarct.volume import resample_mask
+    from infarct.writers.file_grid import FileGrid
     from infarct.writers.nifti import write_nifti
 
     own = found.images.geometry

@@ -17,8 +17,9 @@ from infarct.cohorts.layout import Layout, folders
 from infarct.cohorts.stored_slices import AXIAL, StoredSlice, stacked
 from infarct.cohorts.table_values import lenient_clinical
 from infarct.errors import BadRequest, UnreadableInput
+from infarct.quiet import quiet
 from infarct.readers.dicom_files import read_images
-from infarct.readers.foreign import foreign, quiet
+from infarct.readers.foreign import foreign
 from infarct.types import Flag
 
 SPLITS: Final = ("train", "val", "test")

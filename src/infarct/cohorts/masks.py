@@ -9,8 +9,8 @@ import numpy as np
 
 from infarct.cohorts.case import LabelledScan
 from infarct.errors import BadRequest, Refusal
+from infarct.quiet import quiet
 from infarct.readers import read_scan
-from infarct.readers.foreign import quiet
 from infarct.readers.nifti import read_nifti_labels
 from infarct.types import BoolArray, LabelArray
 from infarct.volume import Geometry

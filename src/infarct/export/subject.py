@@ -10,7 +10,6 @@ import numpy as np
 
 from infarct import __version__
 from infarct.export.equipment import equipment_of
-from infarct.export.grids import FileGrid
 from infarct.export.montage import strip
 from infarct.export.order import CohortOrder, subject_name
 from infarct.export.table import participant
@@ -22,6 +21,7 @@ from infarct.phantom.scoring import AspectsScores, score_aspects
 from infarct.types import BoolArray, Float32Array, Float64Array
 from infarct.volume import Acquisition, Geometry, Scan, volume_ml
 from infarct.writers.dicom_ct import SeriesLabels, write_dicom_ct
+from infarct.writers.file_grid import FileGrid
 from infarct.writers.nifti import write_nifti
 
 TRUTH_FILE: Final = "truth.json"

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from infarct.errors import NotHeadCT, UnreadableInput
 from infarct.readers.axes import StoredAxes
 from infarct.readers.dicom_files import Progress
+from infarct.readers.dicom_headers import read_headers
 from infarct.readers.dicom_image import Image, PixelStore
 from infarct.readers.dicom_pixels import StoredArray, stored_values
 from infarct.readers.dicom_repeats import without_repeats
@@ -211,4 +212,5 @@ def _source(images: tuple[Image, ...], axes: StoredAxes, choice: str) -> Source:
             SliceReference(image.identity.sop_uid, None if image.frame is None else image.frame + 1) for image in images
         ),
         stored_axes=(axes.transposed, axes.rows_flipped, axes.columns_flipped),
+        headers=read_headers(images[0].store),
     )

@@ -1,20 +1,16 @@
-"""Third-party parsers kept in check: what they raise becomes a refusal, and what they print is not shown.
+"""Third-party parsers kept in check: what they raise becomes a refusal, and what C libraries print is not shown.
 
 Parsers of medical files print tag values and paths, which may name the patient. Every call into pydicom, GDCM,
 nibabel, zlib and the file system goes through `foreign`, so that errors of our own code still surface as bugs.
 """
 
-import logging
 import os
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from infarct.errors import InfarctError, UnreadableInput
-
-_LOGGERS = ("pydicom", "nibabel", "nibabel.global")
 
 
 @contextmanager
@@ -29,26 +25,6 @@ def foreign(refusal: str) -> Iterator[None]:
         raise
     except Exception:
         raise UnreadableInput(refusal) from None
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence the loggers and warnings of the parsers for the time of the block."""
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    before = [(logger.propagate, logger.handlers) for logger in loggers]
-    nowhere = logging.NullHandler()
-    for logger in loggers:  # their children log through them
-        logger.propagate = False
-        logger.handlers = [nowhere]  # nibabel brings a handler of its own
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            warnings.simplefilter("ignore", DeprecationWarning)
-            warnings.filterwarnings("ignore", module=r"(pydicom|nibabel)(\.|$)")
-            yield
-    finally:
-        for logger, (propagate, handlers) in zip(loggers, before, strict=True):
-            logger.propagate, logger.handlers = propagate, handlers
 
 
 @contextmanager

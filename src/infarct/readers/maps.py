@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from infarct.errors import BadRequest, UnreadableInput
+from infarct.quiet import quiet
 from infarct.readers.axes import StoredAxes
 from infarct.readers.dicom_files import find_images
 from infarct.readers.dicom_image import Image
 from infarct.readers.dicom_pixels import stored_values
 from infarct.readers.dicom_volume import directions
-from infarct.readers.foreign import foreign, quiet
+from infarct.readers.foreign import foreign
 from infarct.readers.nifti import _MM_PER_UNIT, _affine, _axes, is_nifti
 from infarct.readers.slice_gaps import SAME_POSITION_MM
 from infarct.types import Float32Array, Float64Array

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from infarct.errors import NotHeadCT, UnreadableInput
+from infarct.quiet import quiet
 from infarct.readers.archive import is_zip, unpacked
 from infarct.readers.dicom_files import Progress, find_images, read_images
 from infarct.readers.dicom_image import Image
 from infarct.readers.dicom_series import candidates, chosen, explain, stray_flags
 from infarct.readers.dicom_volume import read_series
-from infarct.readers.foreign import quiet
 from infarct.readers.nifti import is_nifti, read_nifti
 from infarct.volume import Scan
 

@@ -34,11 +34,24 @@ class SliceReference:
 
 
 @dataclass(frozen=True)
+class DicomHeaders:
+    """What DICOM objects that are made of a scan take over from its images.
+
+    ``patient_and_study`` is a data set (explicit VR little endian, UTF-8) of the patient and study modules. It names
+    the patient: it goes into DICOM objects alone, never into a message, a log or any other file.
+    """
+
+    sop_class_uid: str
+    frame_of_reference_uid: str
+    patient_and_study: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Source:
-    """Where the voxels come from; holds no path and no patient identifier.
+    """Where the voxels come from; holds no path, and no patient identifier but in ``headers``, which are never shown.
 
     ``stored_axes`` says how a stored slice becomes ``hu[k]``: transposed or not, then rows flipped, then columns
-    flipped; so that a mask finds its way back onto the source frames.
+    flipped; so that a mask finds its way back onto the source frames. ``headers`` are None unless the source is DICOM.
     """
 
     kind: Literal["dicom", "nifti", "phantom"]
@@ -47,6 +60,7 @@ class Source:
     series_choice: str = ""
     slices: tuple[SliceReference, ...] = ()
     stored_axes: tuple[bool, bool, bool] = (False, False, False)
+    headers: DicomHeaders | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

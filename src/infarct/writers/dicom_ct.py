@@ -1,7 +1,5 @@
 """A made scan as a CT series of DICOM files, as a scanner would store it: tilted and uneven stacks as they are."""
 
-import hashlib
-import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +11,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from infarct import __version__
 from infarct.volume import Geometry, Scan
+from infarct.writers.uids import hashed_uid
 
 INTERCEPT_HU: Final = -1024
 LOWEST_HU: Final = -1024
@@ -37,9 +36,8 @@ class SeriesLabels:
     model: str = ""
 
     def uid(self, *names: str) -> str:
-        """Return the unique identifier of a part of the patient: under 2.25, as PS3.5 B.2 has it."""
-        text = "/".join(("infarct phantom", self.patient, self.digest, *names))
-        return f"2.25.{uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=4).int}"
+        """Return the unique identifier of a part of the patient."""
+        return hashed_uid("infarct phantom", self.patient, self.digest, *names)
 
 
 def write_dicom_ct(scan: Scan, labels: SeriesLabels, folder: Path) -> Path:

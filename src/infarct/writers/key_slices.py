@@ -147,6 +147,22 @@ def lesion_strip(scan: Scan, analysis: Analysis) -> tuple[Picture, ...]:
     return tuple(_strip_picture(scan, analysis, k, field, numbers) for k in chosen)
 
 
+def key_lesion(scan: Scan, analysis: Analysis) -> tuple[int, Picture] | None:
+    """Return the slice that holds most of the largest acute lesion, or of the acute ones, and its picture.
+
+    None where no acute lesion is marked.
+    """
+    mask = analysis.maps.infarct
+    if mask is None or not mask.any():
+        return None
+    found = analysis.findings.infarct.lesions if analysis.findings.infarct else ()
+    numbers = lesion_numbers(mask, found, scan.geometry)
+    largest = mask if numbers is None or not (numbers == 1).any() else numbers == 1
+    k = int(largest.sum(axis=(1, 2)).argmax())
+    field = head_field(analysis.maps.brain_mask, scan.geometry.pixel_spacing_mm_yx)
+    return k, _strip_picture(scan, analysis, k, field, numbers)
+
+
 def _strip_picture(
     scan: Scan, analysis: Analysis, k: int, field: Field, numbers: npt.NDArray[np.int32] | None
 ) -> Picture:

@@ -5,9 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infarct.cli.models_in_use import SYSTEM_CHOICES, DeviceChoice, RegionsChoice, check_systems, load_models
+from infarct.cli.models_in_use import (
+    SYSTEM_CHOICES,
+    DeviceChoice,
+    RegionsChoice,
+    check_systems,
+    load_models,
+    names_system,
+)
 from infarct.errors import BadRequest
 from infarct.weights import WeightSet, save_weights, ship, store
+from unit.systems.made_patch_weights import dark_weights, dense_weights
 from unit.systems.tiny_localizer import tiny_weights
 
 
@@ -74,6 +82,26 @@ def test_the_network_draws_regions_where_it_can(folder: Path, own: dict[str, Pat
     assert check_systems(None, None, RegionsChoice.atlas) == {}
     assert check_systems("none", None) == {}  # no trained system, this one neither, unless it is named
     assert check_systems("none", None, RegionsChoice.vbnet) == {"regions": None}
+
+
+@pytest.mark.usefixtures("folder")
+def test_followup_systems_take_part(own: dict[str, Path], tmp_path: Path) -> None:
+    given = [own["volumetry"], own["hemorrhage"]]
+    assert check_systems(None, given) == {"volumetry": own["volumetry"], "hemorrhage": own["hemorrhage"]}
+    with pytest.raises(BadRequest, match="weights for hemorrhage, which --systems leaves out"):
+        check_systems("volumetry", given)
+    paths = [save_weights(weights, tmp_path / weights.system) for weights in (dark_weights(), dense_weights())]
+    models = load_models("volumetry,hemorrhage", weights=paths, device=DeviceChoice.cpu)
+    assert models.volumetry is not None
+    assert models.volumetry.weights.name == "volumetry-made"
+    assert models.hemorrhage is not None
+    assert models.hemorrhage.config.suspected_ml == 2.0
+
+
+def test_a_system_is_named_or_not() -> None:
+    assert names_system("segment, volumetry", "volumetry")
+    assert not names_system("segment", "volumetry")
+    assert not names_system(None, "volumetry")
 
 
 @pytest.mark.usefixtures("folder")

@@ -9,6 +9,7 @@ from infarct.volume import Geometry, Scan
 from infarct.writers.key_slices import (
     REGION_STYLES,
     STRIP_LENGTH,
+    key_lesion,
     key_levels,
     lesion_numbers,
     lesion_strip,
@@ -134,3 +135,16 @@ def test_an_averaged_slice_says_so() -> None:
     analysis = Analysis(make_findings(), maps)
     assert key_levels(scan, analysis)[0].slab_text == "mean of 5 slices, about 5 mm"
     assert "Mean of 5 slices" in lesion_strip(scan, analysis)[2].alt
+
+
+def test_the_key_lesion_is_the_fullest_slice_of_the_largest_one(case: CaseMaker) -> None:
+    scan, analysis = case("lesion")
+    found = key_lesion(scan, analysis)
+    assert found is not None
+    mask, k = analysis.maps.infarct, found[0]
+    assert mask is not None
+    left = mask[:, :, mask.shape[2] // 2 :]  # the small one is on the right
+    assert left[k].sum() == left.sum(axis=(1, 2)).max()
+    assert found[1].title == "Lesion 1"
+    assert key_lesion(*case("normal")) is None
+    assert key_lesion(*case("nothing_run")) is None

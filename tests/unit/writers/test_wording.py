@@ -1,10 +1,15 @@
+from typing import Any, get_args
+
 import pytest
 from synthetic_head import FLAGS, CaseMaker, make_aspects, make_findings
 
 from infarct.anatomy import REGIONS, Region, Side
 from infarct.findings import (
     Agreement,
+    EarlierScan,
     FollowupInfarct,
+    Heidelberg,
+    Hemorrhage,
     HyperdenseArtery,
     Infarct,
     OldInfarct,
@@ -255,6 +260,86 @@ def test_volumes_of_every_section_are_listed() -> None:
     assert told["Midline shift"] == "2.5 mm"
     assert told["Infarct by segment"] == "12.0 ml"
     assert wording.volume_rows(make_findings()) == ()
+
+
+def late(**changes: Any) -> FollowupInfarct:
+    fields: dict[str, Any] = {
+        "method": "patch_cnn_dense",
+        "volume_ml": 50.0,
+        "without_blood_ml": 45.0,
+        "severe_ml": 30.0,
+        "intermediate_ml": 10.0,
+        "subtle_ml": 5.0,
+        "hemorrhage_ml": 5.0,
+        "growth_ml": None,
+        "midline_shift_mm": 6.04,
+        "midline_shift_side": "right",
+        "side": "left",
+        "mean_hu": 24.4,
+    }
+    return FollowupInfarct(**{**fields, **changes})
+
+
+def plain(text: str) -> str:
+    return text.replace(wording.NO_BREAK, " ")
+
+
+def test_the_followup_infarct_in_words() -> None:
+    told = wording.followup_sentence(late())
+    assert plain(told) == "Infarct of 50.0 ml on the left, mean density 24 HU (intermediate)."
+    nothing = late(volume_ml=0, mean_hu=None, side="none")
+    assert wording.followup_sentence(nothing) == "No follow-up infarct is marked."
+
+
+def test_the_midline_in_words() -> None:
+    assert "shifted by 6.0 mm to the right" in plain(wording.midline_sentence(late()))
+    assert "within about 2.5 mm" in plain(wording.midline_sentence(late()))
+    assert wording.midline_sentence(late(midline_shift_mm=2.4)).startswith("No shift of the midline beyond the error")
+    assert "not measured reliably" in wording.midline_sentence(late(midline_shift_mm=None, midline_shift_side=None))
+    changed = wording.midline_sentence(late(midline_shift_change_mm=-1.25))
+    assert plain(changed).endswith("Change since the earlier scan: −1.2 mm to the right.")
+
+
+def test_growth_in_words() -> None:
+    before = EarlierScan(
+        section="infarct", method="asymmetry", volume_ml=30.0, onset_h=24.0, midline_shift_mm=None,
+        midline_shift_side=None, critical=False,
+    )  # fmt: skip
+    grown = plain(wording.growth_sentence(late(growth_ml=20.0, earlier=before)))
+    assert grown == "+20.0 ml since the earlier scan (acute infarct 30.0 ml, 24 h from onset)."
+    unknown = before.model_copy(update={"section": None, "volume_ml": None})
+    assert "no volume to compare with" in wording.growth_sentence(late(earlier=unknown))
+    assert wording.growth_sentence(late()) == ""
+
+
+def test_classes_of_blood_in_words() -> None:
+    told = wording.heidelberg_sentence(late(heidelberg=("1c", "3b")))
+    assert "class 1c (PH1, hematoma in less than 30 % of the infarct) and class 3b (blood in the ventricles)" in told
+    assert told.endswith("a reader has to confirm it.")
+    assert wording.heidelberg_sentence(late()) == ""
+    assert set(wording.HEIDELBERG_WORDS) == set(get_args(Heidelberg))
+
+
+def test_a_single_network_has_no_rows_of_degrees() -> None:
+    alone = make_findings(followup_infarct=late(severe_ml=None, intermediate_ml=None, subtle_ml=None))
+    names = [row.what for row in wording.volume_rows(alone)]
+    assert not any("darkness" in name for name in names)
+    assert "One is for severe" not in wording.followup_method(alone)
+    assert "One is for severe" in wording.followup_method(make_findings(followup_infarct=late()))
+
+
+def test_what_looked_for_blood_is_told() -> None:
+    rule = Hemorrhage(suspected=False, volume_ml=0.0, probability=None, types=())
+    network = rule.model_copy(update={"method": "patch_cnn_dense", "probability": 0.02})
+    assert "By density and place alone" in wording.bleeding_method(make_findings(hemorrhage=rule))
+    assert "patch CNN" in wording.bleeding_method(make_findings(hemorrhage=network))
+
+
+def test_flags_lead_to_sections_that_are_there(case: CaseMaker) -> None:
+    flag = Flag("hemorrhage_suspected", "critical", "Blood.")
+    assert wording.flag_section(flag, case("bleeding")[1].findings) == "bleeding"
+    assert wording.flag_section(flag, make_findings()) == ""
+    assert wording.flag_section(Flag("noise_high", "warning", "Noise."), case("bleeding")[1].findings) == ""
 
 
 def test_scan_facts_tell_uneven_spacing() -> None:

@@ -1,4 +1,4 @@
-"""Scan and truth on the one grid that their NIfTI files share."""
+"""A scan and its masks and maps on the one grid that their NIfTI files share."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,6 +35,10 @@ class FileGrid:
         if self.is_rectified:
             hu = resample(np.maximum(hu, np.float32(LOWEST_HU)), self.source, self.target, fill=AIR_HU)
         return np.round(hu).astype(np.int16)
+
+    def values(self, values: Float32Array) -> Float32Array:
+        """Return a map of densities or probabilities, 0 beyond the scan."""
+        return resample(values, self.source, self.target, fill=0.0) if self.is_rectified else values
 
     def mask(self, mask: BoolArray) -> BoolArray:
         """Return a mask."""
