@@ -178,6 +178,34 @@ def localize(
     _finish(localize_evaluation(order, jobs=jobs), output, jobs=jobs, quiet=quiet)
 
 
+@evaluate.command()
+def volumetry(
+    cohort: CohortOption,
+    output: OutputOption,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--weights",
+            help="Weight file, or a shipped name, for volumetry (the three networks, the single one) or hemorrhage; "
+            "once for each.",
+        ),
+    ] = None,
+    first: FirstOption = None,
+    split: SplitOption = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; each takes up to 3 GB.")] = 1,
+    device: DeviceOption = DeviceChoice.auto,
+    precision: PrecisionOption = PrecisionChoice.fp32,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare follow-up infarcts and blood with the truth. Exit code 3 where a scan has no answer."""
+    _check_folder(output)
+    from infarct.evaluation.volumetry_cohort import VolumetryOrder, volumetry_evaluation
+
+    given = tuple(str(path) for path in weights or ())
+    order = VolumetryOrder(tuple(cohort), given, device.value, precision.value, first, split)
+    _finish(volumetry_evaluation(order, jobs=jobs), output, jobs=jobs, quiet=quiet)
+
+
 def _scorer_weights(given: "Mapping[str, Path]", methods: "Sequence[MethodChoice]") -> dict[str, Path]:
     """Return the weights of each method by its name, of those ``given`` by system.
 

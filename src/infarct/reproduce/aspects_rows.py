@@ -64,7 +64,7 @@ class AspectsStudy:
         return sum(share.train + share.validation for share in self.plan.shares) + self.test_patients
 
 
-REDUCED_STEPS: Final = 300
+REDUCED_STEPS: Final = 200
 REDUCED_PATIENTS: Final = (PhantomShare("aspects", 100, 40), PhantomShare("healthy", 20, 8))
 
 
@@ -90,7 +90,7 @@ def study_of(*, reduced: bool) -> AspectsStudy:
 
 
 def reduced_recipe() -> AspectsRecipe:
-    """Return the recipe `cpu` with fewer patients and steps: about five minutes on one core."""
+    """Return the recipe `cpu` with fewer patients and steps: about four minutes on one core."""
     cpu = ASPECTS_PRESETS["cpu"]
     return replace(
         cpu,
