@@ -78,7 +78,7 @@ def segment(
 def aspects(
     output: OutputOption,
     reduced: Annotated[
-        bool, typer.Option("--reduced", help="Coarse and short: about four minutes a row on one core, not days.")
+        bool, typer.Option("--reduced", help="Coarse and short: about six minutes a row on one core, not days.")
     ] = False,
     cases: Annotated[
         Path | None,

@@ -90,7 +90,7 @@ def study_of(*, reduced: bool) -> AspectsStudy:
 
 
 def reduced_recipe() -> AspectsRecipe:
-    """Return the recipe `cpu` with fewer patients and steps: about four minutes on one core."""
+    """Return the recipe `cpu` with fewer patients and steps: about six minutes on one core beside other work."""
     cpu = ASPECTS_PRESETS["cpu"]
     return replace(
         cpu,
