@@ -24,7 +24,7 @@ SPLITS = ("train", "validation", "test")
 def miniature_aspects() -> AspectsStudy:
     """Return all rows, each a training of three steps."""
     study = study_of(reduced=True)
-    tiny = {row.name: _tiny(row, row.training_patients * TRAINED // 360) for row in study.rows}
+    tiny = {row.name: _tiny(row, row.training_patients * TRAINED // 120) for row in study.rows}
     ablation, curve = (tuple(tiny[row.name] for row in rows) for rows in (study.ablation, study.curve))
     return replace(study, ablation=ablation, curve=curve, test_patients=TEST_PATIENTS)
 

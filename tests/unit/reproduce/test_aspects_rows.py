@@ -61,7 +61,7 @@ def test_the_curve_has_fewer_of_the_same_patients(reduced: bool) -> None:
     for plan, part in zip(plans, (8, 4, 2, 1), strict=True):
         assert [share.train for share in plan.shares] == [share.train // part for share in full]
         assert [share.validation for share in plan.shares] == [share.validation for share in full]
-    assert study.patient_count == len(orders[-1]) + 150
+    assert study.patient_count == len(orders[-1]) + (75 if reduced else 150)
 
 
 def test_no_plan_of_a_training_holds_patients_to_test_on() -> None:
@@ -77,7 +77,8 @@ def test_recipes_are_the_presets() -> None:
     assert rows_of(reduced=False)[FULL_MODEL].recipe == replace(paper, validate_every=paper.steps)
     cpu, reduced = ASPECTS_PRESETS["cpu"], reduced_recipe()
     same = {part.name for part in fields(AspectsRecipe) if getattr(cpu, part.name) == getattr(reduced, part.name)}
-    assert {part.name for part in fields(AspectsRecipe)} - same == {"name", "steps", "schedule", "average_decay"}
+    other = {part.name for part in fields(AspectsRecipe)} - same
+    assert other == {"name", "steps", "schedule", "average_decay", "phantoms"}
     study = study_of(reduced=True)
-    assert study.note.startswith("Recipe 'reduced': 360 phantom patients to train on, 84 others")
-    assert "300 steps of 16 pairs" in study.note
+    assert study.note.startswith("Recipe 'reduced': 120 phantom patients to train on, 48 others")
+    assert "200 steps of 16 pairs" in study.note
