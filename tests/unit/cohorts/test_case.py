@@ -59,8 +59,7 @@ def test_every_judge_has_twenty_calls() -> None:
 
 def test_what_a_case_prints_names_no_patient() -> None:
     case = Case("Doe-Jane", "Jane", "acute", made, Clinical(age=81))
-    assert "Jane" not in repr(case)
-    assert "81" not in repr(case)
+    assert repr(case) == object.__repr__(case)  # its type and an address
 
 
 def test_missing_values_are_counted_and_complete_ones_not_listed() -> None:
