@@ -3,12 +3,46 @@
 The same in training, which chooses cut-off and specks on validation scans, and in use.
 """
 
+from collections.abc import Sequence
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from infarct.types import BoolArray, Float32Array, Float64Array
 from infarct.volume import Geometry
+
+SCORE_ML: Final = 0.1
+"""Added to a volume of blood before its logarithm is taken, which is the score of a scan."""
+
+
+def bleeding_scores(volumes_ml: npt.ArrayLike) -> Float64Array:
+    """Return the score of scans (n,) with volumes of blood (n,), whose probability is a logistic function of it."""
+    return np.asarray(np.log(np.asarray(volumes_ml, dtype=np.float64) + SCORE_ML))
+
+
+def masks_at(
+    probabilities: Float32Array,
+    region: BoolArray,
+    geometry: Geometry,
+    *,
+    thresholds: Sequence[float],
+    least_ml: Sequence[float],
+    smooth_mm: float,
+) -> BoolArray:
+    """Return what each network marks, bool (k, z, y, x), of raw ``probabilities`` (float32, (k, z, y, x)).
+
+    They are smoothed over the ``region`` (bool, (z, y, x)), outside of which nothing is marked; each network has its
+    own of the ``thresholds``, and of ``least_ml``, the least volume of a connected piece.
+    """
+    smooth = smoothed(probabilities, region, geometry, smooth_mm=smooth_mm)
+    return np.stack(
+        [
+            without_specks(region & (part >= threshold), geometry, least_ml=least)
+            for part, threshold, least in zip(smooth, thresholds, least_ml, strict=True)
+        ]
+    )
 
 
 def smoothed(probabilities: Float32Array, region: BoolArray, geometry: Geometry, *, smooth_mm: float) -> Float32Array:

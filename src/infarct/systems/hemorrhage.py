@@ -15,6 +15,7 @@ from scipy import special
 from infarct.errors import BadRequest
 from infarct.findings import Hemorrhage
 from infarct.preprocess.head import Head
+from infarct.preprocess.patch_answer import bleeding_scores
 from infarct.preprocess.patch_input import PatchPicture
 from infarct.preprocess.quality import BLOOD_ML, hyperdense_mask
 from infarct.runtime import Engine, PrecisionChoice, make_engine
@@ -29,8 +30,6 @@ from infarct.weights import WeightSet, load_for
 SYSTEM: Final = "hemorrhage"
 RULE: Final = "rule"
 OUTPUTS: Final = (("hemorrhage",),)
-FLOOR_ML: Final = 0.1
-"""Added to a volume before its logarithm is taken, which is the score of a scan."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def find_hemorrhage(scan: Scan, head: Head, detector: HemorrhageDetector) -> Hem
     probabilities = predict_slices(detector.engine, picture.images, picture.brain)
     (mask,) = marked(probabilities, picture.brain, picture.geometry, config)
     found_ml = volume_ml(mask, picture.geometry)
-    score = np.log(found_ml + FLOOR_ML) / config.scan_temperature + config.scan_bias
+    score = bleeding_scores(found_ml) / config.scan_temperature + config.scan_bias
     told = Hemorrhage(
         suspected=found_ml >= config.suspected_ml,
         volume_ml=0.0,

@@ -8,7 +8,7 @@ import numpy as np
 
 from infarct.errors import BadRequest, StepFailed
 from infarct.preprocess.head import Head
-from infarct.preprocess.patch_answer import smoothed, without_specks
+from infarct.preprocess.patch_answer import masks_at
 from infarct.preprocess.patch_input import PatchPicture, PatchSetting, make_patch_picture, on_source
 from infarct.types import BoolArray, Float32Array
 from infarct.volume import Geometry, Scan, resample_mask
@@ -75,12 +75,13 @@ def marked(probabilities: Float32Array, region: BoolArray, geometry: Geometry, c
 
     The probabilities are those of the ``region`` (bool, (z, y, x)), outside of which nothing is marked.
     """
-    smooth = smoothed(probabilities, region, geometry, smooth_mm=config.smooth_mm)
-    return np.stack(
-        [
-            without_specks(region & (part >= threshold), geometry, least_ml=least_ml)
-            for part, threshold, least_ml in zip(smooth, config.thresholds, config.least_ml, strict=True)
-        ]
+    return masks_at(
+        probabilities,
+        region,
+        geometry,
+        thresholds=config.thresholds,
+        least_ml=config.least_ml,
+        smooth_mm=config.smooth_mm,
     )
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from infarct.measure.overlap import Counts, count
 from infarct.measure.severity import SEVERITIES
-from infarct.preprocess.patch_answer import pieces, smoothed, without_specks
+from infarct.preprocess.patch_answer import bleeding_scores, masks_at, pieces, smoothed
 from infarct.training.aspects_scores import Judged, fit_scale
 from infarct.training.patch_data import is_free, is_meant_for, is_other, is_wanted, region_of
 from infarct.training.patch_recipe import PatchRecipe, PatchSystem
@@ -32,8 +32,6 @@ FALSE_ALARMS: Final = 0.03
 SUSPECTED_STEP_ML: Final = 0.1
 UNKNOWN_SUSPECTED_ML: Final = 1.0
 """From this volume on blood is suspected where no healthy head tells more."""
-SCORE_ML: Final = 0.1
-"""Added to a volume before its logarithm is taken, which is the score of a scan."""
 HEALTHY: Final = "healthy"
 
 
@@ -117,21 +115,24 @@ def dice_table(chance: Float32Array, case: PatchCase, system: PatchSystem) -> Fl
     return table
 
 
-def masks_of(one: JudgedCase, point: PatchPoint, system: PatchSystem) -> list[BoolArray]:
-    """Return the mask (bool, (z, y, x)) of each network in a head."""
+def masks_of(one: JudgedCase, point: PatchPoint, system: PatchSystem) -> BoolArray:
+    """Return the mask of each network in a head, bool (k, z, y, x)."""
     region, geometry = region_of(one.case.marks, system), one.case.geometry
-    chances = smoothed(one.probabilities.astype(np.float32), region, geometry, smooth_mm=point.smooth_mm)
-    return [
-        without_specks(chance >= threshold, geometry, least_ml=least_ml)
-        for chance, threshold, least_ml in zip(chances, point.thresholds, point.least_ml, strict=True)
-    ]
+    return masks_at(
+        one.probabilities.astype(np.float32),
+        region,
+        geometry,
+        thresholds=point.thresholds,
+        least_ml=point.least_ml,
+        smooth_mm=point.smooth_mm,
+    )
 
 
 def scan_point(judged: Sequence[JudgedCase], point: PatchPoint) -> ScanPoint:
     """Return from which volume on blood is suspected, and what makes a probability of it."""
     volumes = [volume_ml(masks_of(one, point, "hemorrhage")[0], one.case.geometry) for one in judged]
     bleeding = np.array([not is_free(one.case, "hemorrhage") for one in judged], dtype=bool)
-    temperature, bias = fit_scale(Judged(np.log(np.array(volumes) + SCORE_ML), bleeding))
+    temperature, bias = fit_scale(Judged(bleeding_scores(volumes), bleeding))
     healthy = [volume for volume, one in zip(volumes, judged, strict=True) if one.case.preset == HEALTHY]
     return ScanPoint(suspected_limit_ml(healthy), temperature, bias)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from infarct.preprocess.patch_answer import pieces, smoothed, without_specks
+from infarct.preprocess.patch_answer import bleeding_scores, masks_at, pieces, smoothed, without_specks
 from infarct.volume import Geometry
 
 GRID = Geometry.regular((4, 30, 40), (5.0, 1.0, 2.0))
@@ -66,3 +66,19 @@ def test_pieces_are_those_of_scipy() -> None:
     expected, count = ndimage.label(mask, np.ones((3, 3, 3)))
     assert np.array_equal(labels, expected)
     np.testing.assert_allclose(sizes_ml, [0.01 * (expected == k).sum() for k in range(1, count + 1)])
+
+
+def test_each_network_has_its_own_cut_and_least_piece() -> None:
+    chance = np.zeros((2, *EVERYWHERE.shape), dtype=np.float32)
+    chance[:, 0, 0, 0] = 0.6
+    region = EVERYWHERE.copy()
+    marks = masks_at(chance, region, GRID, thresholds=(0.5, 0.7), least_ml=(0.0, 0.0), smooth_mm=0)
+    assert marks[0].sum() == 1
+    assert not marks[1].any()
+    assert not masks_at(chance, region, GRID, thresholds=(0.5, 0.5), least_ml=(5.0, 5.0), smooth_mm=0).any()
+    region[0, 0, 0] = False
+    assert not masks_at(chance, region, GRID, thresholds=(0.0001, 0.0001), least_ml=(0.0, 0.0), smooth_mm=0).any()
+
+
+def test_a_scan_without_blood_has_a_score() -> None:
+    assert bleeding_scores([0.0, 0.9]) == pytest.approx([np.log(0.1), 0.0])

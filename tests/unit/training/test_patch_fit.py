@@ -24,7 +24,7 @@ from infarct.training.fit import BEST, LAST, Machine, fit
 from infarct.training.patch_data import PatchDataset, region_of
 from infarct.training.patch_finish import finish_patches
 from infarct.training.patch_module import VALIDATED, PatchModule, PatchScore, summary_of, validation_patches
-from infarct.training.patch_scores import SCORE_ML, JudgedCase, PatchPoint, masks_of
+from infarct.training.patch_scores import JudgedCase, PatchPoint, masks_of
 from infarct.training.patch_store import load_patch_cases, read_patch_index
 from infarct.weights import card_markdown, load_weights, save_weights
 
@@ -223,7 +223,6 @@ def test_the_systems_make_the_masks_that_were_chosen(system: str, cases: Path, t
     masks = masks_of(JudgedCase(case, chances), point, recipe.system)
     assert masks[0].any()
     np.testing.assert_array_equal(marked(chances.astype(np.float32), region, case.geometry, config), masks)
-    assert hemorrhage.FLOOR_ML == SCORE_ML
 
 
 def test_refuses_cases_of_another_kind(cases: Path, whole: Path, tmp_path: Path) -> None:
