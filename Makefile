@@ -6,12 +6,12 @@ STAMP := $(VENV)/.installed
 DEMO := build/demo
 DATA ?=
 
-.PHONY: demo test test-all test-real check bench bench-phantom bench-segment train-segment train-aspects train-localize train-denoise \
-	train-volumetry train-hemorrhage format schema clean
+.PHONY: demo test test-all test-real check docs bench bench-phantom bench-segment bench-volumetry \
+	train-segment train-aspects train-localize train-denoise train-volumetry train-hemorrhage format schema clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[dev,bench,train]"
+	$(BIN)/python -m pip install --quiet --editable ".[dev,bench,train,docs]"
 	touch $(STAMP)
 
 ## Install, read a phantom patient, print where the report is.
@@ -27,10 +27,10 @@ test: $(STAMP)
 test-all: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not real"
 
-## Tests on real scans: make test-real DATA=folder
+## Tests on real scans that need no browser: make test-real DATA=folder
 test-real: $(STAMP)
 	@test -d "$(DATA)" || { echo "usage: make test-real DATA=folder-with-real-scans"; exit 2; }
-	INFARCT_REAL_DATA="$(abspath $(DATA))" $(BIN)/python -m pytest -m real
+	INFARCT_REAL_DATA="$(abspath $(DATA))" $(BIN)/python -m pytest -m "real and not slow"
 
 ## Format, lint, types, import floors, schema.
 check: $(STAMP)
@@ -39,6 +39,11 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/infarct schema | cmp - docs/findings.schema.json
+
+## The documentation as a site in build/site: strict, and loading nothing from elsewhere.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	$(BIN)/python tools/check_site.py build/site
 
 ## Side-by-side measurements; each prints a ratio.
 bench: $(STAMP)
@@ -51,6 +56,10 @@ bench-phantom: $(STAMP)
 ## The segmentation against plain torch and, with NNUNET=python-with-nnunetv2, against nnU-Net: time and memory.
 bench-segment: $(STAMP)
 	$(BIN)/python bench/bench_segment.py $(if $(NNUNET),--nnunet "$(NNUNET)")
+
+## The follow-up volume: dense against patch by patch, and a whole scan, time and memory.
+bench-volumetry: $(STAMP)
+	$(BIN)/python bench/bench_volumetry.py
 
 ## Train the segmentation from nothing: phantoms (43 minutes), then about an hour on two cores.
 train-segment: $(STAMP)
@@ -91,6 +100,7 @@ format: $(STAMP)
 
 schema: $(STAMP)
 	$(BIN)/infarct schema > docs/findings.schema.json
+	$(BIN)/python tools/describe_findings.py
 
 clean:
 	rm -rf $(VENV) build dist

@@ -6,6 +6,8 @@
 from typing import Final, Literal, TypeAlias
 
 Side: TypeAlias = Literal["left", "right"]
+MarkedSide: TypeAlias = Literal["left", "right", "both", "none"]
+"""Where nearly all of what is marked lies."""
 Region: TypeAlias = Literal["C", "I", "IC", "L", "M1", "M2", "M3", "M4", "M5", "M6"]
 
 SIDES: Final[tuple[Side, ...]] = ("right", "left")

@@ -9,16 +9,27 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from infarct.anatomy import Region, Side, Territory
-from infarct.types import BoolArray, Flag, Float32Array, LabelArray
+from infarct.anatomy import MarkedSide, Region, Side, Territory
+from infarct.types import BoolArray, Flag, Float32Array, Float64Array, LabelArray
 
-SCHEMA_VERSION: Final = "1.4"
+SCHEMA_VERSION: Final = "1.5"
 INTENDED_USE: Final = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
 
 MIDLINE_ERROR_MM: Final = 2.5
 """Nine of ten shifts of the midline are measured within this (`infarct.preprocess.midline_shift`)."""
+SYSTEM_NAMES: Final = {
+    "aspects": "ASPECTS",
+    "segment": "the segmentation",
+    "asymmetry": "the comparison of the sides",
+    "localize": "the search tile by tile",
+    "volumetry": "volumetry",
+    "hyperdense_artery": "the dense artery sign",
+}
+"""How a system is named in a sentence."""
 LONGEST_NAME: Final = 64
 """Characters of a reader's name."""
+LEAST_EVIDENCE_HU: Final = 2.0
+"""An affected region weighs at least as if it were darker by this, the difference that marks early infarction best."""
 
 Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Volume: TypeAlias = Annotated[float, Field(ge=0)]
@@ -125,7 +136,7 @@ class Aspects(Frozen):
     score_interval: tuple[Score, Score] | None = Field(
         default=None, description="Central 95 % by the region probabilities, lower bound first"
     )
-    side: Literal["left", "right", "both", "none"]
+    side: MarkedSide
     side_rule: Literal["symptomatic", "evidence", "min"]
     left_score: Score | None
     right_score: Score | None
@@ -184,7 +195,7 @@ class Infarct(Frozen):
 
     method: str
     volume_ml: Volume
-    side: Literal["left", "right", "both", "none"]
+    side: MarkedSide
     lesions: tuple[Lesion, ...]
 
 
@@ -215,7 +226,7 @@ class Localization(Frozen):
 
     method: str = Field(description="The network that judged the patches")
     patches: tuple[Patch, ...] = Field(description="The positive ones, from below upwards")
-    lesion_side: Literal["left", "right", "both", "none"] = Field(description="Of nearly all evidence")
+    lesion_side: MarkedSide = Field(description="Of nearly all evidence")
     key_slices: tuple[int, ...] = Field(description="Up to three slices with the most evidence, most first")
 
 
@@ -256,18 +267,28 @@ class FollowupInfarct(Frozen):
     midline_shift_change_mm: float | None = Field(
         default=None, description="Further towards that side than at the earlier scan; negative: back from it"
     )
-    side: Literal["left", "right", "both", "none"] | None = None
+    side: MarkedSide | None = None
     mean_hu: float | None = Field(default=None, description="Of the infarct without blood")
     heidelberg: tuple[Heidelberg, ...] = Field(default=(), description="Suggested classes of the blood")
     earlier: EarlierScan | None = None
 
 
-class Agreement(Frozen):
-    """How far the systems that ran agree."""
+class Overlap(Frozen):
+    """How far the marks of two systems lie on each other."""
 
-    sides: dict[str, Literal["left", "right", "both", "none"]]
-    volumes_ml: dict[str, Volume]
-    overlap_dice: dict[str, Probability]
+    systems: tuple[str, str]
+    dice: Probability
+    share_of_smaller: Probability = Field(description="Of the smaller mark, the part that lies in the larger")
+
+
+class Agreement(Frozen):
+    """How far the systems that say where an infarct is agree, whatever a reader set; by the names of the systems."""
+
+    sides: dict[str, MarkedSide]
+    territories: dict[str, tuple[Territory, ...]] = Field(description="Largest share first")
+    volumes_ml: dict[str, Volume] = Field(description="Of those that outline an infarct")
+    overlaps: tuple[Overlap, ...] = Field(description="Of each two that mark a place")
+    disagreements: tuple[str, ...] = Field(description="In words; empty where they agree")
 
 
 class Weights(Frozen):
@@ -295,7 +316,7 @@ class Provenance(Frozen):
 class Findings(Frozen):
     """Everything infarct says about one scan: the content of ``findings.json``."""
 
-    schema_version: Literal["1.4"] = SCHEMA_VERSION
+    schema_version: Literal["1.5"] = SCHEMA_VERSION
     software: Software
     intended_use: str = INTENDED_USE
     scan: ScanSummary
@@ -322,7 +343,8 @@ class Maps:
     smoothed, 0 outside the brain. ``aspects_attention`` is how much each voxel weighed, 0 to 1, as the method
     looked at the regions that it found affected; None where it does not tell. ``followup_infarct`` is 1 severe, 2
     intermediate, 3 subtle, 4 hemorrhage; of what several networks mark, the faintest. ``ganglionic_slice`` and
-    ``supraganglionic_slice`` are the slices that a reader scores on.
+    ``supraganglionic_slice`` are the slices that a reader scores on. ``reflection`` is the 4x4 LPS mm matrix that
+    mirrors the head through the midsagittal plane that the systems used, its own inverse.
     """
 
     brain_mask: BoolArray
@@ -337,6 +359,7 @@ class Maps:
     followup_infarct: LabelArray | None = None
     ganglionic_slice: int | None = None
     supraganglionic_slice: int | None = None
+    reflection: Float64Array | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,8 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final, Literal
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,8 +17,10 @@ from infarct.atlas.registration import register
 from infarct.errors import NotHeadCT, StepFailed
 from infarct.findings import (
     Analysis,
+    Aspects,
     EarlierScan,
     Findings,
+    HyperdenseArtery,
     Maps,
     Override,
     Provenance,
@@ -35,9 +37,19 @@ from infarct.preprocess.key_levels import key_slices
 from infarct.preprocess.midplane import find_midplane, midplane_of, mirrored
 from infarct.preprocess.noise import measure_noise
 from infarct.preprocess.quality import head_flags, scan_flags, unique_flags
+from infarct.systems.agreement import (
+    Mark,
+    agreement_of,
+    disagreement_flag,
+    mark_of_artery,
+    mark_of_aspects,
+    mark_of_followup,
+    mark_of_infarct,
+)
 from infarct.systems.asymmetry import AsymmetryConfig, AsymmetryResult, compare_sides
+from infarct.systems.choice import ScanTime, choice_flag, unsuited
 from infarct.systems.dense_artery import ArteryConfig, find_dense_artery
-from infarct.systems.followup_flags import followup_flags, skipped_flag, unmeasured_flag
+from infarct.systems.followup_flags import followup_flags, unmeasured_flag
 from infarct.systems.hemorrhage import (
     HemorrhageDetector,
     HemorrhageResult,
@@ -46,7 +58,7 @@ from infarct.systems.hemorrhage import (
     find_hemorrhage,
     hemorrhage_flag,
 )
-from infarct.systems.localize import Localizer, LocalizeResult, localize, probability_map
+from infarct.systems.localize import Localizer, LocalizeResult, localize, marked_mask, probability_map
 from infarct.systems.region_choice import ChoiceConfig, choose_regions
 from infarct.systems.regions import SideRule, overridden
 from infarct.systems.regions_vbnet import RegionDrawer
@@ -69,8 +81,9 @@ STEPS: Final = (
     "segment",
     "localize",
     "volumetry",
-    "quality",
     "maps",
+    "agreement",
+    "quality",
 )
 """Names of the steps in order; keys of ``timings_s``. A system without a model is left out."""
 
@@ -89,6 +102,11 @@ class Models:
     hemorrhage: HemorrhageDetector | None = None
     volumetry: Volumetry | None = None
 
+    def by_system(self) -> dict[str, str]:
+        """Return the names of the fields that hold a model, by the name of the system that it is of."""
+        held = {name: getattr(self, name) for name in (part.name for part in fields(self))}
+        return {model.weights.system: name for name, model in held.items() if model is not None}
+
 
 @dataclass(frozen=True)
 class Request:
@@ -96,9 +114,8 @@ class Request:
 
     ``onset_hours`` is the time from symptom onset to the scan; where the onset was not witnessed,
     ``last_known_well_hours`` stands instead. ``symptomatic_side`` is the side of the brain to be scored; without one,
-    ``side_rule`` decides. ``overrides`` are regions that a reader sets. ``volumetry`` says when the volume of a
-    follow-up infarct is measured: in its window, 12 h to 2 weeks from onset, or always. ``earlier`` is what an earlier
-    scan of the same patient showed.
+    ``side_rule`` decides. ``overrides`` are regions that a reader sets. ``named`` are systems that the user asks for by
+    name: they run also where they do not suit the scan. ``earlier`` is what an earlier scan of the same patient showed.
     """
 
     onset_hours: float | None = None
@@ -106,7 +123,7 @@ class Request:
     symptomatic_side: Side | None = None
     side_rule: SideRule = "evidence"
     overrides: tuple[Override, ...] = ()
-    volumetry: Literal["window", "always"] = "window"
+    named: tuple[str, ...] = ()
     earlier: EarlierScan | None = None
 
 
@@ -132,7 +149,8 @@ def analyze(
     """Return the findings of a scan with the maps behind them.
 
     Infarcts come from the segmentation network where it takes part, otherwise from the comparison of the two sides; a
-    network that fails is flagged, and its section is null. ASPECTS come from a trained method where one takes part,
+    network that fails is flagged, and its section is null. A system that does not suit the scan (`systems.choice`) is
+    left out and that is flagged. ASPECTS come from a trained method where one takes part,
     otherwise from the same comparison. Every method looks at the same regions: the atlas's, or the network's where one
     takes part and the two do not disagree. Tiles are judged, and follow-up infarcts measured, where a network for them
     takes part; blood is found by a network where one does, otherwise by density and place.
@@ -141,7 +159,9 @@ def analyze(
     """
     request, clock, models = request or Request(), clock or Clock(), models or Models()
     config = AsymmetryConfig()
-    head, drawn_by, disagreement = _with_regions(scan, prepare_head(scan, clock), models, clock)
+    head = prepare_head(scan, clock)
+    models, left_out = _suited(models, scan, head, request)
+    head, drawn_by, disagreement = _with_regions(scan, head, models, clock)
     with clock.step("asymmetry"):
         sides = compare_sides(head, config, symptomatic_side=request.symptomatic_side, side_rule=request.side_rule)
     scored = _scored(scan, head, sides, request, models=models, clock=clock)
@@ -151,12 +171,17 @@ def analyze(
     lesions, lost = _lesions(scan, head, sides, models, clock)
     tiles, lost_tiles = _tiles(scan, head, models, clock)
     late, lost_late = _late(scan, head, lesions, blood, request, models=models, clock=clock)
-    with clock.step("quality"):
-        answers = (*_answer_flags(lesions, blood, request), *_late_flags(late, blood, request, models))
-        failures = _failure_flags(lost_blood, lost, lost_tiles, lost_late)
-        flags = unique_flags((*failures, *scan_flags(scan), *head_flags(scan, head), *disagreement, *answers))
+    marks = _Marks(sides, lesions, tiles, blood, late, scored.attention)
     with clock.step("maps"):
-        maps = _maps(scan, head, _Marks(sides, lesions, tiles, blood, late, scored.attention))
+        maps = _maps(scan, head, marks)
+    with clock.step("agreement"):
+        agreement = agreement_of(_places(scan, head, scored.aspects, artery, marks, maps), scan.geometry)
+    with clock.step("quality"):
+        answers = (*_answer_flags(lesions, blood, request), *_late_flags(late, blood, request))
+        doubts = (left_out, disagreement_flag(agreement), *disagreement, *answers)
+        failures = _failure_flags(lost_blood, lost, lost_tiles, lost_late)
+        told = (*failures, *scan_flags(scan), *head_flags(scan, head), *doubts)
+        flags = unique_flags(flag for flag in told if flag is not None)
     findings = Findings(
         software=Software(name="infarct", version=__version__),
         scan=_scan_summary(scan),
@@ -168,6 +193,7 @@ def analyze(
         old_infarct=lesions.old_infarct if lesions else None,
         localization=tiles.localization if tiles else None,
         followup_infarct=late.followup if late else None,
+        agreement=agreement,
         provenance=_provenance(config, request, models),
         timings_s=clock.timings_s,
     )
@@ -221,6 +247,37 @@ def prepare_head(scan: Scan, clock: Clock | None = None) -> Head:
         region_ml=region_volumes_ml(atlas, registration),
         territories=atlas_labels(atlas, atlas.territories, registration, geometry),
     )
+
+
+def _suited(models: Models, scan: Scan, head: Head, request: Request) -> tuple[Models, Flag | None]:
+    """Return the models that suit the scan or that the user names, and the flag of those left out."""
+    by_system = models.by_system()
+    time = ScanTime(request.onset_hours, request.last_known_well_hours)
+    left_out = unsuited(by_system, scan, head, time, named=request.named)
+    nothing: dict[str, Any] = {by_system[name]: None for name in left_out}
+    return replace(models, **nothing), choice_flag(left_out)
+
+
+def _places(
+    scan: Scan, head: Head, aspects: Aspects, artery: HyperdenseArtery | None, marks: _Marks, maps: Maps
+) -> tuple[Mark, ...]:
+    """Return where each system that ran says the infarct is."""
+    found: list[Mark | None] = []
+    if maps.aspects_regions is not None:
+        found.append(mark_of_aspects(aspects, maps.aspects_regions))
+    if marks.lesions is not None and marks.lesions.infarct is not None and maps.infarct is not None:
+        found.append(mark_of_infarct(marks.lesions.infarct, maps.infarct))
+    if marks.tiles is not None:
+        localization = marks.tiles.localization
+        territories = tuple(dict.fromkeys(patch.territory for patch in localization.patches if patch.territory))
+        covered = marked_mask(marks.tiles, scan.geometry, maps.brain_mask)
+        found.append(Mark("localize", localization.lesion_side, territories, mask=covered))
+    if marks.late is not None and maps.followup_infarct is not None:
+        territories_map = resample_labels(head.territories, head.geometry, scan.geometry)
+        found.append(mark_of_followup(marks.late.followup, maps.followup_infarct > 0, territories_map))
+    if artery is not None:
+        found.append(mark_of_artery(artery))
+    return tuple(mark for mark in found if mark is not None)
 
 
 def _with_regions(scan: Scan, head: Head, models: Models, clock: Clock) -> tuple[Head, RegionMethod, tuple[Flag, ...]]:
@@ -286,7 +343,7 @@ def _late(
     clock: Clock,
 ) -> tuple[VolumetryResult | None, str]:
     """Return the follow-up infarct where networks for it take part and it is time, and how they failed."""
-    if models.volumetry is None or _skipped(request) is not None:
+    if models.volumetry is None:
         return None, ""
     try:
         with clock.step("volumetry"):
@@ -298,23 +355,12 @@ def _late(
     return replace(late, followup=followup), ""
 
 
-def _skipped(request: Request) -> Flag | None:
-    """Return why the volume of a follow-up infarct is not measured at this time from onset; None where it is."""
-    if request.volumetry == "always":
-        return None
-    return skipped_flag(request.onset_hours, request.last_known_well_hours)
-
-
-def _late_flags(
-    late: VolumetryResult | None, blood: HemorrhageResult, request: Request, models: Models
-) -> tuple[Flag, ...]:
-    """Return the doubts about a follow-up infarct, or why it was not measured."""
+def _late_flags(late: VolumetryResult | None, blood: HemorrhageResult, request: Request) -> tuple[Flag, ...]:
+    """Return the doubts about a follow-up infarct, or that growth is not told, as it was not measured."""
     if late is not None:
         method = blood.hemorrhage.method
         return followup_flags(late, request.onset_hours, blood_method=method, earlier=request.earlier)
-    skipped = _skipped(request) if models.volumetry else None
-    told = (skipped, unmeasured_flag() if request.earlier else None)
-    return tuple(flag for flag in told if flag is not None)
+    return (unmeasured_flag(),) if request.earlier else ()
 
 
 def _lesions(
@@ -402,6 +448,7 @@ def _maps(scan: Scan, head: Head, marks: _Marks) -> Maps:
         followup_infarct=label_map(marks.late) if marks.late else None,
         ganglionic_slice=ganglionic,
         supraganglionic_slice=supraganglionic,
+        reflection=head.midplane.reflection,
     )
 
 

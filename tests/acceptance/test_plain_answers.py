@@ -61,3 +61,15 @@ def test_same_patient_same_findings() -> None:
     _, first = answer(1, healthy=False)
     _, second = answer(1, healthy=False)
     assert first.findings.model_copy(update={"timings_s": {}}) == second.findings.model_copy(update={"timings_s": {}})
+
+
+def test_the_reflection_of_the_maps_is_that_of_the_head() -> None:
+    patient, analysis = answer(2, healthy=True)
+    reflection = analysis.maps.reflection
+    assert reflection is not None
+    np.testing.assert_allclose(reflection @ reflection, np.eye(4), atol=1e-9)
+    atlas_to_scan = np.linalg.inv(patient.truth.scan_to_atlas)
+    middle = np.array([[0.0, y, z, 1.0] for y in (-60, 0, 50) for z in (-10, 20, 50)]) @ atlas_to_scan.T
+    assert np.linalg.norm((middle @ reflection.T - middle)[:, :3], axis=1).max() < 4.0  # twice the error of the plane
+    left = atlas_to_scan @ [40.0, 0.0, 20.0, 1.0]
+    assert (reflection @ left)[0] < middle[:, 0].mean() < left[0]

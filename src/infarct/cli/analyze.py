@@ -19,7 +19,7 @@ from infarct.cli.models_in_use import (
     SystemsOption,
     check_systems,
     load_models,
-    names_system,
+    named_systems,
 )
 from infarct.cli.output import Steps, check_output, set_up_log, step_bar, write_results
 from infarct.cli.previous import PreviousOption, read_previous
@@ -106,7 +106,7 @@ def analyze(
         symptomatic_side=symptomatic_side.value if symptomatic_side else None,
         side_rule=side_rule.value if side_rule else "evidence",
         overrides=overrides,
-        volumetry="always" if names_system(systems, "volumetry") else "window",
+        named=named_systems(systems),
         earlier=earlier,
     )
     with step_bar(len(STEPS) + 3, quiet=quiet) as steps:

@@ -1,6 +1,7 @@
 """What is written beside findings.json and report.html: the words of ``--format`` and ``--deidentify``."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,10 +29,14 @@ DeidentifyOption = Annotated[
 
 @dataclass(frozen=True)
 class Extras:
-    """What is written beside findings and report, and whether DICOM objects leave the patient out."""
+    """What is written beside findings and report, and whether DICOM objects leave the patient out.
+
+    ``scan`` is a folder with the scan itself, to be copied beside them; None copies nothing.
+    """
 
     formats: "frozenset[Format]" = frozenset()
     deidentify: bool = False
+    scan: Path | None = None
 
 
 def read_formats(text: str | None, *, deidentify: bool = False) -> Extras:

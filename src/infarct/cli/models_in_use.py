@@ -69,9 +69,9 @@ DeviceOption = Annotated[DeviceChoice, typer.Option("--device", help="Where netw
 PrecisionOption = Annotated[PrecisionChoice, typer.Option("--precision", help="How networks compute; recorded.")]
 
 
-def names_system(systems: str | None, name: str) -> bool:
-    """Tell whether the user's comma-separated text of systems names one."""
-    return name in {word.strip() for word in (systems or "").split(",")}
+def named_systems(systems: str | None) -> tuple[str, ...]:
+    """Return the systems that the user's comma-separated text names, in its order."""
+    return tuple(word.strip() for word in (systems or "").split(",") if word.strip())
 
 
 def check_systems(
@@ -98,7 +98,7 @@ def check_systems(
         scorers = [name for name in SCORERS if name in given] or [name for name in SCORERS if name in ready]
         ready -= set(SCORERS) - set(scorers[:1])
         return {**{name: given.get(name) for name in SYSTEM_CHOICES if name in ready}, **drawer}
-    words = [word.strip() for word in systems.split(",") if word.strip()]
+    words = named_systems(systems)
     if "none" in words and regions is None and drawer.get(DRAWER) is None:
         drawer = {}  # of no trained system at all, unless the user names it
     for word in words:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from infarct.volume import Scan
 
 
+SCAN_FOLDER = "scan"
+
+
 def check_output(folder: Path, *, source: Path | None = None) -> None:
     """Raise `BadRequest` unless ``folder`` is new or empty, can be written, and lies outside the ``source``."""
     try:
@@ -46,6 +49,8 @@ def write_results(scan: "Scan", analysis: "Analysis", folder: Path, extras: Extr
     names: list[str] = []
 
     def fill(working: Path) -> None:
+        if extras.scan is not None:
+            shutil.copytree(extras.scan, working / SCAN_FOLDER)
         write_json(analysis, working)
         names.append(write_html(scan, analysis, working).name)
         write_formats(

@@ -48,6 +48,19 @@ def write_subject(order: CohortOrder, index: int, place: Path) -> None:
     _SubjectWriter(order, made, place).write()
 
 
+def write_series(patient: Patient, visit: Visit, folder: Path, *, session: str, hours: float | None) -> Path:
+    """Write the CT of a visit, ``hours`` from onset, as one DICOM file a slice into a new ``folder`` and return it."""
+    labels = SeriesLabels(
+        patient=patient.name,
+        digest=patient.digest(),
+        session=session,
+        sex=patient.clinical.sex,
+        acquired=ONSET + timedelta(hours=hours or 0),
+        model=equipment_of(visit.protocol)[0].model,
+    )
+    return write_dicom_ct(_scan(patient, visit), labels, folder)
+
+
 class _SubjectWriter:
     """Writes one subject; knows its names, and collects what goes into ``truth.json``."""
 
@@ -82,7 +95,7 @@ class _SubjectWriter:
         scan = _scan(self._patient, visit)
         if self._order.format == "dicom":
             folder = self._file(self._raw, session, "ct", "dicom").parent / "dicom"
-            write_dicom_ct(scan, self._labels(session, visit, hours), folder)
+            write_series(self._patient, visit, folder, session=session, hours=hours)
         else:
             write_nifti(grid.hu(hu), grid.target, self._file(self._raw, session, "ct", "ct.nii.gz"), description=_NOTE)
             _write_json(self._file(self._raw, session, "ct", "ct.json"), _ct_sidecar(scan, visit, grid, hours))
@@ -113,16 +126,6 @@ class _SubjectWriter:
             if name == "hemorrhage":
                 volumes[name] = volume_ml(labels > 0, grid.target)
         return volumes
-
-    def _labels(self, session: str, visit: Visit, hours: float | None) -> SeriesLabels:
-        return SeriesLabels(
-            patient=self._patient.name,
-            digest=self._patient.digest(),
-            session=session,
-            sex=self._patient.clinical.sex,
-            acquired=ONSET + timedelta(hours=hours or 0),
-            model=equipment_of(visit.protocol)[0].model,
-        )
 
     def _perfusion(self, maps: PerfusionMaps) -> None:
         volumes = {"cbf": maps.cbf, "cbv": maps.cbv, "mtt": maps.mtt_s, "tmax": maps.tmax_s}

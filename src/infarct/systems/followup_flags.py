@@ -1,31 +1,10 @@
-"""Doubts about the volume of a follow-up infarct, and when it is not measured, as coded flags."""
-
-from typing import Final
+"""Doubts about the volume of a follow-up infarct as coded flags."""
 
 from infarct.findings import EarlierScan, FollowupInfarct
 from infarct.measure.severity import in_classes
+from infarct.systems.choice import WINDOW_H
 from infarct.systems.volumetry import VolumetryResult
 from infarct.types import Flag
-
-WINDOW_H: Final = (12.0, 336.0)
-"""From onset: 12 hours to 2 weeks, as in the volumetry paper."""
-
-
-def skipped_flag(onset_h: float | None, last_known_well_h: float | None) -> Flag | None:
-    """Return the flag of a scan at which the infarct is not measured, so many hours from onset; None where it is.
-
-    Who was last known well after the window begins has an onset before it; of all others without an onset it is not
-    known, and the infarct is measured.
-    """
-    low, high = WINDOW_H
-    hours = last_known_well_h if onset_h is None else onset_h
-    if hours is None or (hours >= low and (onset_h is None or hours <= high)):
-        return None
-    message = (
-        f"{hours:.0f} h from onset: the volume of a follow-up infarct is measured from 12 h to 2 weeks only, unless "
-        "volumetry is asked for by name."
-    )
-    return Flag("followup_not_measured", "info", message, hours)
 
 
 def unmeasured_flag() -> Flag:

@@ -1,12 +1,12 @@
 """Lesions described: what every system says of a connected piece of abnormal brain."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from scipy import ndimage, stats
 
-from infarct.anatomy import TERRITORY_LABELS, Side, Territory
+from infarct.anatomy import TERRITORY_LABELS, MarkedSide, Side, Territory
 from infarct.findings import Lesion, Stage
 from infarct.preprocess.head import Head
 from infarct.types import BoolArray, LabelArray
@@ -30,7 +30,7 @@ def describe(mask: BoolArray, stage: Stage, head: Head, *, probability: float | 
         volume_ml=volume_ml(mask, head.geometry),
         side=side,
         centroid_lps_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
-        territories=_territories(head.territories[mask]),
+        territories=territories_of(head.territories[mask]),
         mean_hu=mean_hu,
         net_water_uptake_pct=100 * (other_hu - mean_hu) / other_hu if other_hu > 0 else None,
         stage=stage,
@@ -38,7 +38,7 @@ def describe(mask: BoolArray, stage: Stage, head: Head, *, probability: float | 
     )
 
 
-def side_of(lesions: Sequence[Lesion]) -> Literal["left", "right", "both", "none"]:
+def side_of(lesions: Sequence[Lesion]) -> MarkedSide:
     """Return the side that holds nearly all of the lesions' volume."""
     if not lesions:
         return "none"
@@ -72,8 +72,8 @@ def grown(mask: BoolArray, head: Head, reach_mm: float) -> BoolArray:
     return np.asarray(ndimage.distance_transform_edt(~mask, sampling=head.geometry.spacing_mm_zyx) <= reach_mm)
 
 
-def _territories(labels: LabelArray) -> tuple[Territory, ...]:
-    """Return the territories that hold at least a tenth of the labelled voxels, largest share first."""
+def territories_of(labels: LabelArray) -> tuple[Territory, ...]:
+    """Return the territories that hold at least a tenth of the labelled voxels (uint8, (n,)), largest share first."""
     counts = {name: int((labels == value).sum()) for name, value in TERRITORY_LABELS.items()}
     total = max(sum(counts.values()), 1)
     kept = [name for name, count in counts.items() if count / total >= 0.1]

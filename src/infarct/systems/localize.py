@@ -190,6 +190,16 @@ def probability_map(result: LocalizeResult, geometry: Geometry, brain: BoolArray
     return drawn
 
 
+def marked_mask(result: LocalizeResult, geometry: Geometry, brain: BoolArray) -> BoolArray:
+    """Return what the marked tiles cover of ``brain``, both bool (z, y, x) on the scan's own ``geometry``."""
+    drawn = np.zeros(geometry.shape_zyx, dtype=bool)
+    slabs = slabs_of(geometry, result.picture.setting.slab_mm)
+    side = result.picture.tile_px
+    for k, row, column in result.places[result.marked]:
+        drawn[slabs[k], row : row + side, column : column + side] = True
+    return drawn & brain
+
+
 def _smoothed(corners: Places, probabilities: Float64Array, tile_px: int, size_yx: tuple[int, int]) -> Float32Array:
     """Return the weighted mean of the tiles of a slice, whose first rows and columns are ``corners``, at each pixel."""
     (rows, row_of), (columns, column_of) = (np.unique(axis, return_inverse=True) for axis in corners.T)

@@ -2,11 +2,11 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
-from infarct.anatomy import INFRATENTORIAL, TERRITORY_LABELS, Territory
+from infarct.anatomy import INFRATENTORIAL, TERRITORY_LABELS, MarkedSide, Territory
 from infarct.atlas import load_atlas
 from infarct.atlas.template import TISSUE_CLASSES
 from infarct.findings import Area, BrainRegion, Localization, Patch
@@ -64,9 +64,7 @@ def localization_of(
     )
 
 
-def side_of_tiles(
-    places: Places, probabilities: Float64Array, left: BoolArray, *, tile_px: int
-) -> Literal["left", "right", "both", "none"]:
+def side_of_tiles(places: Places, probabilities: Float64Array, left: BoolArray, *, tile_px: int) -> MarkedSide:
     """Return the side that holds nearly all of the evidence, the sum of probabilities.
 
     A cluster counts wholly for the side on which more of it lies; so one that reaches over the midline has one side.

@@ -8,12 +8,12 @@ pieces, old infarcts left out, and the classes of blood.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from scipy import ndimage
 
-from infarct.anatomy import Side
+from infarct.anatomy import MarkedSide, Side
 from infarct.errors import StepFailed
 from infarct.findings import FollowupInfarct
 from infarct.measure.severity import SEVERITIES, followup_class, infarct_mean_hu
@@ -242,7 +242,7 @@ def _followup(marks: FollowupMarks, head: Head, volumetry: Volumetry) -> Followu
     )
 
 
-def side_of_mask(mask: BoolArray, head: Head, geometry: Geometry) -> Literal["left", "right", "both", "none"]:
+def side_of_mask(mask: BoolArray, head: Head, geometry: Geometry) -> MarkedSide:
     """Return the side that holds nearly all of ``mask`` (bool, (z, y, x), on ``geometry``)."""
     whole_ml = volume_ml(mask, geometry)
     if not whole_ml:

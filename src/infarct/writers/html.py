@@ -1,6 +1,7 @@
 """The report that people read: one HTML file that needs nothing else."""
 
 import base64
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
@@ -8,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from infarct.findings import Analysis
+from infarct.findings import LONGEST_NAME, Analysis
 from infarct.volume import Scan
 from infarct.writers import wording
 from infarct.writers.attention_slices import attention_slices
@@ -23,12 +25,15 @@ from infarct.writers.key_slices import (
     key_levels,
     lesion_strip,
 )
-from infarct.writers.panels import DIFFERENCE_SCALE, LineStyle, draw_panel, png
+from infarct.writers.panels import BRAIN_WINDOW, DIFFERENCE_SCALE, STROKE_WINDOW, LineStyle, draw_panel, png
 from infarct.writers.tile_slices import TILE_STYLE, tile_slices
+from infarct.writers.viewer import grid_note, viewed, viewer_json
 
 FILE_NAME: Final = "report.html"
 KEY_WIDTH_PX: Final = 560
 STRIP_WIDTH_PX: Final = 420
+NIIVUE: Final = Path(__file__).parent / "assets" / "niivue.min.js"
+VIEWER: Final = Path(__file__).parent / "templates" / "viewer.js"
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,13 @@ def write_html(scan: Scan, analysis: Analysis, folder: Path) -> Path:
 
 
 def render_html(scan: Scan, analysis: Analysis) -> str:
-    """Return the report as one self-contained HTML text: no script, no link, pictures inside.
+    """Return the report as one self-contained HTML text: scan, pictures and scripts inside, nothing fetched.
 
     Every number comes from ``analysis.findings``; ``scan`` and ``analysis.maps`` are only drawn. The same input
     gives the same text.
     """
     findings = analysis.findings
+    shown = viewed(scan, analysis)
     levels = [
         (level, [_image(picture, KEY_WIDTH_PX) for picture in level.pictures]) for level in key_levels(scan, analysis)
     ]
@@ -77,8 +83,27 @@ def render_html(scan: Scan, analysis: Analysis) -> str:
             flags=wording.flags_by_severity(findings),
             config=json.dumps(findings.provenance.config, indent=2, sort_keys=True, default=str, ensure_ascii=False),
             marked=_marked(analysis),
+            shown=shown,
+            grid_note=grid_note(shown),
+            can_mirror=analysis.maps.reflection is not None,
+            viewer_data=Markup(viewer_json(shown, analysis)),
+            scripts=_scripts(),
+            policy=_policy(),
         )
     )
+
+
+@cache
+def _scripts() -> tuple[Markup, ...]:
+    """Return the scripts of the page: NiiVue, then the viewer."""
+    return tuple(Markup(path.read_text(encoding="utf-8").strip()) for path in (NIIVUE, VIEWER))
+
+
+def _policy() -> str:
+    """Return what the page may do: run its own scripts, by their hashes, and show pictures that are inside it."""
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii") for script in _scripts())
+    scripts = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:"
 
 
 def _image(picture: Picture, width_px: int) -> Image:
@@ -121,5 +146,8 @@ def _environment() -> Environment:
         "difference_colours": DIFFERENCE_SCALE.colours,
         "tile_style": TILE_STYLE,
         "followup_styles": FOLLOWUP_STYLES,
+        "brain_window": BRAIN_WINDOW,
+        "stroke_window": STROKE_WINDOW,
+        "longest_name": LONGEST_NAME,
     }
     return environment

@@ -19,7 +19,13 @@ _COMPRESSION: Final = 4
 
 
 def write_nifti(array: npt.NDArray[Any], geometry: Geometry, path: Path, *, description: str = "") -> Path:
-    """Write ``array`` (z, y, x) on ``geometry`` as ``.nii.gz`` and return the path; same input, same bytes.
+    """Write ``array`` (z, y, x) on ``geometry`` as ``.nii.gz`` and return the path; see `nifti_bytes`."""
+    path.write_bytes(nifti_bytes(array, geometry, description=description))
+    return path
+
+
+def nifti_bytes(array: npt.NDArray[Any], geometry: Geometry, *, description: str = "") -> bytes:
+    """Return ``array`` (z, y, x) on ``geometry`` as a compressed NIfTI file; same input, same bytes.
 
     Masks (bool) are stored as uint8; other types (uint8, int16, float32) as they are. The file's axes run along x, y,
     z of the array, so a mask and its scan agree voxel by voxel in any tool.
@@ -40,8 +46,7 @@ def write_nifti(array: npt.NDArray[Any], geometry: Geometry, path: Path, *, desc
     image.set_qform(matrix, SCANNER)
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = description.encode("ascii", "replace")
-    path.write_bytes(gzip.compress(image.to_bytes(), _COMPRESSION, mtime=0))
-    return path
+    return gzip.compress(image.to_bytes(), _COMPRESSION, mtime=0)
 
 
 def ras_matrix(geometry: Geometry) -> Float64Array:

@@ -63,7 +63,7 @@ def write_maps(scan: Scan, analysis: Analysis, folder: Path) -> tuple[Path, ...]
     for name, kind in MAP_KINDS.items():
         array = getattr(analysis.maps, name)
         if array is not None:
-            placed = _placed(array, grid)
+            placed = on_grid(array, grid)
             written.append(write_nifti(placed, grid.target, folder / f"{name}.nii.gz", description=f"infarct: {name}"))
             table[name] = _entry(name, kind)
     if grid.is_rectified:
@@ -73,7 +73,7 @@ def write_maps(scan: Scan, analysis: Analysis, folder: Path) -> tuple[Path, ...]
     return (*written, _write_table(table, analysis, folder, grid="rectified" if grid.is_rectified else "source"))
 
 
-def _placed(array: npt.NDArray[Any], grid: FileGrid) -> npt.NDArray[Any]:
+def on_grid(array: npt.NDArray[Any], grid: FileGrid) -> npt.NDArray[Any]:
     """Return a map on the grid of the files: values interpolated, masks by halves, labels by the nearest."""
     if array.dtype == np.bool_:
         return grid.mask(array)

@@ -123,6 +123,8 @@ def _answers(findings: Findings) -> list[Any]:
     if rows:
         cells = [[row.what, row.volume, row.remark] for row in rows]
         story += [_heading("Volumes"), _table(["What", "Volume", "Remark"], cells, (70, 26, 84), right=(1,))]
+    if findings.agreement is not None:
+        story += [_heading("Do the systems agree?"), _text(wording.agreement_sentence(findings.agreement))]
     if findings.aspects is not None:
         story += [_heading("Regions"), _regions(findings.aspects), *_corrections(findings.aspects)]
     missing = wording.not_run(findings)

@@ -51,7 +51,7 @@ def dicom_source(scan: Scan) -> DicomSource:
     Raises `BadRequest` where it was not read from DICOM, or its headers lack the identifiers to refer to.
     """
     source = scan.source
-    if source.kind != "dicom" or source.headers is None:
+    if source.headers is None:
         raise BadRequest("seg, sr, sc and dicom-pdf need a DICOM input; pass the DICOM series or leave them out")
     images = [reference.sop_instance_uid for reference in source.slices]
     if not (source.series_uid and source.study_uid and source.headers.sop_class_uid and all(images)):

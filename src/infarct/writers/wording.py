@@ -9,6 +9,8 @@ from typing import Final, Literal
 from infarct.anatomy import REGION_NAMES, REGIONS, SIDES, Region, Side
 from infarct.findings import (
     MIDLINE_ERROR_MM,
+    SYSTEM_NAMES,
+    Agreement,
     Aspects,
     EarlierScan,
     Findings,
@@ -18,6 +20,7 @@ from infarct.findings import (
     HyperdenseArtery,
     Lesion,
     Localization,
+    Overlap,
     RegionFinding,
     as_counted,
 )
@@ -88,6 +91,7 @@ FLAG_SECTIONS: Final = {
     "midline_shift_uncertain": "followup",
     "growth_between_methods": "followup",
     "earlier_doubtful": "followup",
+    "systems_disagree": "agreement",
 }
 """The part of the report, by the id of its heading, that a flag is about."""
 SYSTEMS: Final = {SEGMENT: "segment", DA_NET: "aspects"}
@@ -144,6 +148,16 @@ class VolumeRow:
     what: str
     volume: str
     remark: str = ""
+
+
+@dataclass(frozen=True)
+class AgreementRow:
+    """What one system says of the infarct."""
+
+    system: str
+    side: str
+    territories: str
+    volume: str
 
 
 def number(value: float | None, decimals: int = 1) -> str:
@@ -236,6 +250,7 @@ def flag_section(flag: Flag, findings: Findings) -> str:
         "regions": findings.aspects is not None,
         "old": old is not None and bool(old.lesions),
         "followup": findings.followup_infarct is not None,
+        "agreement": findings.agreement is not None,
     }
     return section if there.get(section) else ""
 
@@ -559,6 +574,31 @@ def not_run(findings: Findings) -> str:
     return f"Not run on this scan: {listed(missing)}." if missing else ""
 
 
+def agreement_rows(agreement: Agreement) -> tuple[AgreementRow, ...]:
+    """Return what each system that was compared says, in the order in which they ran."""
+    return tuple(
+        AgreementRow(
+            system=sentence(SYSTEM_NAMES[system]),
+            side=side,
+            territories=", ".join(agreement.territories.get(system, ())) or MISSING,
+            volume=millilitres(agreement.volumes_ml[system]) if system in agreement.volumes_ml else MISSING,
+        )
+        for system, side in agreement.sides.items()
+    )
+
+
+def overlap_sentence(overlap: Overlap) -> str:
+    """Return how far two marks lie on each other, for example: ASPECTS and the segmentation: Dice 0.41."""
+    one, other = (SYSTEM_NAMES[system] for system in overlap.systems)
+    share = percent(overlap.share_of_smaller)
+    return f"{sentence(one)} and {other}: Dice {number(overlap.dice, 2)}; {share} of the smaller lies in the larger."
+
+
+def agreement_sentence(agreement: Agreement) -> str:
+    """Return whether the systems agree, with the disagreements in words."""
+    return " ".join(agreement.disagreements) or "They do not contradict each other."
+
+
 def score_word(score: int | None) -> str:
     """Return a side's score; words where there is none."""
     return "not scored" if score is None else str(score)
@@ -585,13 +625,6 @@ def volume_rows(findings: Findings) -> tuple[VolumeRow, ...]:
         rows.append(VolumeRow("Old infarct", millilitres(old.volume_ml), "not counted as acute"))
     if late is not None:
         rows.extend(_followup_rows(late))
-    if findings.agreement is not None:
-        rows.extend(
-            VolumeRow(
-                f"Infarct by {system}", millilitres(volume), f"side: {findings.agreement.sides.get(system, MISSING)}"
-            )
-            for system, volume in findings.agreement.volumes_ml.items()
-        )
     return tuple(rows)
 
 

@@ -11,7 +11,7 @@ from infarct.cli.models_in_use import (
     RegionsChoice,
     check_systems,
     load_models,
-    names_system,
+    named_systems,
 )
 from infarct.errors import BadRequest
 from infarct.weights import WeightSet, save_weights, ship, store
@@ -99,9 +99,9 @@ def test_followup_systems_take_part(own: dict[str, Path], tmp_path: Path) -> Non
 
 
 def test_a_system_is_named_or_not() -> None:
-    assert names_system("segment, volumetry", "volumetry")
-    assert not names_system("segment", "volumetry")
-    assert not names_system(None, "volumetry")
+    assert named_systems("segment, volumetry,") == ("segment", "volumetry")
+    assert named_systems("none") == ("none",)
+    assert named_systems(None) == ()
 
 
 @pytest.mark.usefixtures("folder")

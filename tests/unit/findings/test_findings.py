@@ -139,7 +139,7 @@ def test_sections_that_were_not_run_are_null() -> None:
     stored = json.loads(to_json(findings()))
     assert stored["localization"] is None
     assert stored["followup_infarct"] is None
-    assert stored["schema_version"] == SCHEMA_VERSION == "1.4"
+    assert stored["schema_version"] == SCHEMA_VERSION == "1.5"
     assert "not a medical device" in stored["intended_use"].lower()
 
 

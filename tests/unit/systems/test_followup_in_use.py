@@ -10,7 +10,6 @@ from infarct.errors import StepFailed
 from infarct.findings import Analysis, EarlierScan
 from infarct.pipeline import Models, Request, analyze
 from infarct.preprocess.head import Head
-from infarct.systems.followup_flags import skipped_flag
 from infarct.volume import volume_ml
 from plain_head import PlainPatient
 from unit.systems.known_voxels import HEMORRHAGE, VOLUMETRY, detector_of, volumetry_of
@@ -66,7 +65,7 @@ def test_the_followup_infarct_is_told_and_drawn(left_patient: PlainPatient, late
 def test_the_doubts_are_flagged(late: Analysis) -> None:
     assert {"growth_between_methods", "earlier_doubtful"} <= codes(late)
     assert not codes(late) & {"followup_onset_unknown", "followup_outside_window", "followup_blood_by_rule"}
-    assert not codes(late) & {"followup_not_measured", "midline_shift_uncertain", "system_failed"}
+    assert not codes(late) & {"systems_left_out", "midline_shift_uncertain", "system_failed"}
 
 
 def test_the_weights_and_settings_are_told(late: Analysis) -> None:
@@ -90,12 +89,12 @@ def test_outside_of_the_window_it_is_not_measured_and_said_so(left_patient: Plai
     assert early.findings.followup_infarct is None
     assert early.maps.followup_infarct is None
     assert "volumetry" not in early.findings.timings_s
-    assert {"followup_not_measured", "growth_not_measured"} <= codes(early)
+    assert {"systems_left_out", "growth_not_measured"} <= codes(early)
 
 
 def test_asked_for_by_name_it_is_measured_at_any_time(left_patient: PlainPatient) -> None:
     models = replace(MODELS, hemorrhage=None)
-    asked = analyze(left_patient.scan, Request(onset_hours=5.0, volumetry="always"), models=models)
+    asked = analyze(left_patient.scan, Request(onset_hours=5.0, named=("volumetry",)), models=models)
     assert asked.findings.followup_infarct is not None
     assert {"followup_outside_window", "followup_blood_by_rule"} <= codes(asked)
     assert asked.findings.hemorrhage is not None
@@ -116,22 +115,3 @@ def test_a_failure_is_flagged_and_the_rest_stands(left_patient: PlainPatient, mo
     assert found.findings.hemorrhage is not None
     assert found.findings.hemorrhage.method == "rule"
     assert found.findings.aspects is not None
-
-
-@pytest.mark.parametrize(
-    ("onset_h", "well_h", "skipped"),
-    [
-        (11.9, None, True),
-        (12.0, None, False),
-        (336.0, None, False),
-        (336.1, None, True),
-        (None, None, False),
-        (None, 6.0, True),  # the onset is later still
-        (None, 20.0, False),
-        (None, 1000.0, False),
-    ],
-)
-def test_the_window(onset_h: float | None, well_h: float | None, skipped: bool) -> None:
-    flag = skipped_flag(onset_h, well_h)
-    assert (flag is not None) == skipped
-    assert flag is None or (flag.code, flag.severity) == ("followup_not_measured", "info")

@@ -1,3 +1,6 @@
+import base64
+import hashlib
+import json
 import re
 import time
 from html.parser import HTMLParser
@@ -23,6 +26,7 @@ class Outline(HTMLParser):
         self.open: list[str] = []
         self.headings: list[str] = []
         self.words: list[str] = []
+        self.scripts: list[str] = []
         self.feed(page)
         self.close()
 
@@ -38,7 +42,9 @@ class Outline(HTMLParser):
             assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
+        if "script" in self.open:
+            self.scripts.append(data)
+        elif "style" not in self.open:
             self.words.append(data)
             if any(tag in ("h1", "h2", "h3") for tag in self.open):
                 self.headings[-1] += data
@@ -61,14 +67,32 @@ def test_the_page_is_well_formed_and_needs_nothing_else(page: dict[str, str], na
     outline = Outline(page[name])
     assert outline.open == []
     tags = {tag for tag, _ in outline.tags}
-    assert not tags & {"script", "link", "iframe", "object", "embed", "form", "base"}
+    assert not tags & {"link", "iframe", "object", "embed", "form", "base"}
     for _, attributes in outline.tags:
         assert not any(key.startswith("on") for key in attributes)
         assert (attributes.get("href") or "#").startswith("#")  # to a part of the page alone
         assert (attributes.get("src") or "data:image/png;base64,").startswith("data:image/png;base64,")
-    assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", page[name]).replace("http-equiv", "")
-    assert "url(" not in page[name]
-    assert "@import" not in page[name]
+    markup = re.sub(r"<script.*?</script>|base64,[A-Za-z0-9+/=]+", "", page[name], flags=re.DOTALL)
+    assert "http" not in markup.replace("http-equiv", "")
+    assert "url(" not in markup
+    assert "@import" not in markup
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_only_the_scripts_of_the_report_run(page: dict[str, str], name: str) -> None:
+    """The policy names them by their hashes; the data of the viewer is no script."""
+    outline = Outline(page[name])
+    data, *scripts = outline.all("script")
+    assert data == {"type": "application/json", "id": "viewer-data"}
+    assert scripts == [{}, {}]
+    policy = next(meta["content"] for meta in outline.all("meta") if "http-equiv" in meta) or ""
+    parts = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    digests = [hashlib.sha256(script.encode()).digest() for script in outline.scripts[1:]]
+    assert parts["default-src"] == "'none'"
+    assert parts["script-src"] == " ".join(f"'sha256-{base64.b64encode(one).decode()}'" for one in digests)
+    assert parts["img-src"] == "data:"
+    assert set(parts) == {"default-src", "script-src", "style-src", "img-src"}
+    assert json.loads(outline.scripts[0])["intended_use"] == INTENDED_USE
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -99,6 +123,7 @@ def test_sections_stand_in_their_order(page: dict[str, str]) -> None:
         "Bleeding",
         "ASPECTS",
         "Largest lesion",
+        "Look and check",
         "The two levels of ASPECTS",
         "Ganglionic level, slice 11 of 24",
         "Supraganglionic level, slice 15 of 24",
@@ -204,7 +229,7 @@ def test_hostile_text_is_shown_not_run(case: CaseMaker) -> None:
     page = render_html(scan, type(analysis)(findings, analysis.maps))
     outline = Outline(page)
     assert outline.open == []
-    assert not outline.all("script")
+    assert len(outline.all("script")) == 3
     assert all((image["src"] or "").startswith("data:") for image in outline.all("img"))
     assert "&lt;script&gt;" in page
     assert outline.text.count("alert('x')") >= 14
@@ -243,11 +268,11 @@ def test_the_artery_stands_beside_the_score_where_it_was_judged(case: CaseMaker,
 
 def test_the_file_is_small_quick_and_always_the_same(case: CaseMaker, tmp_path: Path) -> None:
     scan, analysis = case("bleeding")
-    start = time.perf_counter()
+    start = time.process_time()
     path = write_html(scan, analysis, tmp_path)
-    assert time.perf_counter() - start < 6  # about 1 s on two free cores
+    assert time.process_time() - start < 6  # about 2 s
     assert path == tmp_path / "report.html"
-    assert path.stat().st_size < 3_000_000
+    assert path.stat().st_size < 5_000_000
     assert path.read_text(encoding="utf-8") == render_html(scan, analysis)
 
 

@@ -113,7 +113,7 @@ def test_values_have_their_meaning_beside_them(series_of: Make, tmp_path: Path) 
 
 
 def test_every_map_of_an_analysis_is_written_but_the_attention() -> None:
-    arrays = {field.name for field in fields(Maps)} - {"ganglionic_slice", "supraganglionic_slice"}
+    arrays = {field.name for field in fields(Maps)} - {"ganglionic_slice", "supraganglionic_slice", "reflection"}
     assert arrays - set(MAP_KINDS) == {"aspects_attention"}
     assert set(MAP_KINDS) <= arrays
 

@@ -13,6 +13,7 @@ from infarct.findings import (
     HyperdenseArtery,
     Infarct,
     OldInfarct,
+    Overlap,
     Override,
     Quality,
     Weights,
@@ -252,13 +253,11 @@ def test_volumes_of_every_section_are_listed() -> None:
         method="volumetry", volume_ml=50, without_blood_ml=45, severe_ml=30, intermediate_ml=10, subtle_ml=5,
         hemorrhage_ml=5, growth_ml=7.5, midline_shift_mm=2.5,
     )  # fmt: skip
-    agreement = Agreement(sides={"segment": "left"}, volumes_ml={"segment": 12.0}, overlap_dice={})
-    rows = wording.volume_rows(make_findings(followup_infarct=late, agreement=agreement))
+    rows = wording.volume_rows(make_findings(followup_infarct=late))
     told = {row.what: row.volume.replace(wording.NO_BREAK, " ") for row in rows}
     assert told["Follow-up infarct without blood"] == "45.0 ml"
     assert told["Growth since the scan before"] == "+7.5 ml"
     assert told["Midline shift"] == "2.5 mm"
-    assert told["Infarct by segment"] == "12.0 ml"
     assert wording.volume_rows(make_findings()) == ()
 
 
@@ -354,3 +353,22 @@ def test_scan_facts_tell_uneven_spacing() -> None:
 def test_what_did_not_run_is_named(case: CaseMaker) -> None:
     assert wording.not_run(case("lesion")[1].findings) == ""
     assert wording.not_run(make_findings()) == "Not run on this scan: bleeding detection, ASPECTS and infarct search."
+
+
+def test_agreement_is_told_system_by_system() -> None:
+    agreement = Agreement(
+        sides={"aspects": "left", "segment": "left"},
+        territories={"segment": ("MCA", "PCA")},
+        volumes_ml={"segment": 12.0},
+        overlaps=(Overlap(systems=("aspects", "segment"), dice=0.406, share_of_smaller=0.75),),
+        disagreements=(),
+    )
+    first, second = wording.agreement_rows(agreement)
+    assert (first.system, first.side, first.territories, first.volume) == ("ASPECTS", "left", "–", "–")
+    assert (second.system, second.territories) == ("The segmentation", "MCA, PCA")
+    assert second.volume.replace(wording.NO_BREAK, " ") == "12.0 ml"
+    told = wording.overlap_sentence(agreement.overlaps[0]).replace(wording.NO_BREAK, " ")
+    assert told == "ASPECTS and the segmentation: Dice 0.41; 75 % of the smaller lies in the larger."
+    assert wording.agreement_sentence(agreement) == "They do not contradict each other."
+    against = agreement.model_copy(update={"disagreements": ("One.", "Two.")})
+    assert wording.agreement_sentence(against) == "One. Two."

@@ -1,0 +1,150 @@
+"""Follow-up volume on one phantom of 512 x 512 x about 30: dense against patch by patch, and seconds of a whole scan.
+
+The published network, with random weights (time does not depend on what it has learned), judges the brain of the
+middle slice patch by patch in plain torch, and densely in OpenVINO and torch. The largest difference of the
+probabilities and the ratio of the times are told, and what the whole brain would take patch by patch. Then the whole
+system runs in a process of its own with the shipped weights: preparing the head, blood and infarct; reading the scan,
+imports, loading and converting the weights are not counted. Run: python bench/bench_volumetry.py [--threads N]
+"""
+
+import argparse
+import json
+import pickle
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from infarct.runtime.engine import available_cores
+
+PATCHES_AT_ONCE = 512
+
+COMPARE = """
+import json, pickle, sys, time
+from pathlib import Path
+import numpy as np
+folder, threads, precision = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+import torch
+from infarct.networks import build
+from infarct.pipeline import prepare_head
+from infarct.preprocess.patch_input import PAPER_PATCHES, cut_patches
+from infarct.runtime import make_engine
+from infarct.runtime.slices import predict_slices
+from infarct.systems.patch_maps import picture_of
+from infarct.weights import WeightSet
+torch.set_num_threads(threads)
+torch.manual_seed(0)
+config = {"images": 1, "width": 1.0, "outputs": 1}
+network = build("patch_cnn", config).eval()
+with torch.no_grad():
+    network.first.weight /= 40  # HU in, logits of the size of trained ones out
+tensors = {name: values.numpy() for name, values in network.state_dict().items()}
+weights = WeightSet("volumetry", "bench", "patch_cnn_dense", config, {}, tensors, {})
+scan = pickle.loads((folder / "scan").read_bytes())
+picture = picture_of(scan, prepare_head(scan), PAPER_PATCHES)
+sizes = picture.brain.sum(axis=(1, 2))
+middle = int(sizes.argmax())
+one = np.zeros_like(picture.brain)
+one[middle] = picture.brain[middle]
+places = np.argwhere(one)
+told = {"shape": list(picture.brain.shape), "voxels": len(places), "brain_voxels": int(sizes.sum())}
+slow = []
+begin = time.perf_counter()
+with torch.inference_mode():
+    for first in range(0, len(places), AT_ONCE):
+        patches = cut_patches(picture.images, places[first : first + AT_ONCE])
+        slow.append(torch.sigmoid(network(torch.from_numpy(patches))).numpy()[:, 0])
+told["patches_s"] = time.perf_counter() - begin
+slow = np.concatenate(slow)
+for engine in ("openvino", "torch"):
+    runner = make_engine(weights, device="cpu", engine=engine, precision=precision, threads=threads, cache=folder)
+    predict_slices(runner, picture.images, one)
+    begin = time.perf_counter()
+    dense = predict_slices(runner, picture.images, one)
+    told[engine + "_s"] = time.perf_counter() - begin
+    told[engine + "_difference"] = float(np.abs(dense[0][one] - slow).max())
+print(json.dumps(told))
+""".replace("AT_ONCE", str(PATCHES_AT_ONCE))
+
+WHOLE = """
+import json, pickle, resource, sys, time
+from pathlib import Path
+folder, threads, precision = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+from infarct.pipeline import prepare_head
+from infarct.systems.hemorrhage import find_hemorrhage, load_hemorrhage
+from infarct.systems.volumetry import load_volumetry, measure_followup
+common = {"device": "cpu", "precision": precision, "threads": threads, "cache": folder}
+volumetry, detector = load_volumetry(**common), load_hemorrhage(**common)
+scan = pickle.loads((folder / "scan").read_bytes())
+times = [time.perf_counter()]
+head = prepare_head(scan)
+times.append(time.perf_counter())
+blood = find_hemorrhage(scan, head, detector)
+times.append(time.perf_counter())
+measure_followup(scan, head, volumetry, blood)
+times.append(time.perf_counter())
+peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"steps_s": [late - early for early, late in zip(times, times[1:])], "peak_mb": peak_mb}))
+"""
+
+
+def write_scan(folder: Path) -> str:
+    """Write a phantom as a pickle, which is read by our own processes alone, and return its name."""
+    from infarct.phantom import draw, render_ct
+
+    patient = draw("followup", 0, "validation")
+    (folder / "scan").write_bytes(pickle.dumps(render_ct(patient).scan(patient.name)))
+    return patient.name
+
+
+def measure(script: str, folder: Path, threads: int, precision: str) -> dict[str, float]:
+    """Run a script in a process of its own; return what it tells."""
+    words = [sys.executable, "-W", "ignore", "-c", script, str(folder), str(threads), precision]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"a measurement failed:\n{done.stderr}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def precisions() -> list[str]:
+    """Return what the processor computes in."""
+    from infarct.training.processor import computes_in_bf16
+
+    return ["fp32", "bf16"] if computes_in_bf16() else ["fp32"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=available_cores())
+    options = parser.parse_args()
+    spawn = get_context("spawn")  # what this process has once taken would count as the peak of those it starts
+    with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(1, mp_context=spawn) as other:
+        folder = Path(name)
+        patient = other.submit(write_scan, folder).result()
+        for precision in other.submit(precisions).result():
+            row = measure(COMPARE, folder, options.threads, precision)
+            if precision == "fp32":
+                print(f"{patient}, {row['shape']}, {options.threads} threads; {row['voxels']} voxels of one slice:")
+                print(f"  patch by patch, plain torch fp32: {row['patches_s']:.1f} s")
+            for engine in ("openvino", "torch"):
+                ratio = row["patches_s"] / row[f"{engine}_s"]
+                difference = row[f"{engine}_difference"]
+                print(
+                    f"  dense, {engine} {precision}: {row[f'{engine}_s']:.2f} s, {ratio:.0f} times as fast, "
+                    f"largest difference {difference:.1e}"
+                )
+            if precision == "fp32":
+                whole_s = row["patches_s"] * row["brain_voxels"] / row["voxels"]
+                print(f"  the whole brain patch by patch: about {whole_s:.0f} s a network")
+            done = measure(WHOLE, folder, options.threads, precision)
+            prepare, blood, infarct = done["steps_s"]
+            print(
+                f"whole system, {precision}: {prepare + blood + infarct:.1f} s (head {prepare:.1f}, blood {blood:.1f}, "
+                f"infarct {infarct:.1f}), peak {done['peak_mb']:.0f} MB"
+            )
+
+
+if __name__ == "__main__":
+    main()
