@@ -28,6 +28,7 @@ from infarct.training.patch_scores import (
     volumetry_metrics,
 )
 from infarct.training.patch_store import PatchCase, load_patch_cases, read_patch_index
+from infarct.training.patch_union import united_point
 from infarct.training.recipe import ABOUT
 from infarct.weights import WeightSet
 
@@ -54,6 +55,8 @@ def finish_patches(output: Path, cases: Path, *, name: str, device: DeviceChoice
     engine = make_engine(weights, device=device, threads=torch.get_num_threads())  # as many as training used
     judged = judge_cases(engine, validation, recipe)
     point = patch_point(judged, recipe)
+    if recipe.united:
+        point = united_point(judged, recipe, point)
     scan = scan_point(judged, point) if recipe.system == "hemorrhage" else None
     metrics = hemorrhage_metrics(judged, recipe, point, scan) if scan else volumetry_metrics(judged, recipe, point)
     calibrated_on = f"{len(validation)} {kind_of(cases)}"

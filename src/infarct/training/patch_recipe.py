@@ -46,8 +46,8 @@ class PatchRecipe:
     A step takes ``batch`` heads for each of the ``networks``, and ``patches_a_head`` patches of each, half of them of
     what the network looks for. That is the infarct of heads of its class, of every class for "single"; or blood. With
     a chance of ``apart_share`` the other half comes from a head without any; a ``hard_share`` of it looks alike:
-    `patch_cases.DENSE`, `STAINED`, or for infarcts `DARK` and `OLD`. The networks share nothing. The other fields are
-    as in `training.recipe.Recipe`.
+    `patch_cases.DENSE`, `STAINED`, or for infarcts `DARK` and `OLD`. The networks share nothing. ``united``: their
+    cut-offs are chosen together (`patch_union`). The other fields are as in `training.recipe.Recipe`.
     """
 
     name: str
@@ -62,6 +62,7 @@ class PatchRecipe:
     phantoms: PatchPlan
     apart_share: float = 0.0
     hard_share: float = 0.0
+    united: bool = False
     variation: PatchVariation = field(default_factory=PatchVariation)
     optimiser: Literal["adam", "adamw"] = "adamw"
     weight_decay: float = 0.0
@@ -164,6 +165,7 @@ GPU_VOLUMETRY: Final = replace(
     phantoms=EVERYDAY_HEADS,
     apart_share=0.25,
     hard_share=0.3,
+    united=True,
     variation=VARIED_PATCHES,
     optimiser="adamw",
     weight_decay=1e-2,
@@ -200,7 +202,7 @@ SMOKE_VOLUMETRY: Final = replace(
 
 def _for_blood(recipe: PatchRecipe, **changes: Any) -> PatchRecipe:
     """Return the training of the network for blood that goes as one for infarcts, but for the changes."""
-    return replace(recipe, system="hemorrhage", networks=NETWORKS_OF["hemorrhage"], **changes)
+    return replace(recipe, system="hemorrhage", networks=NETWORKS_OF["hemorrhage"], united=False, **changes)
 
 
 VOLUMETRY_PRESETS: Final[dict[str, PatchRecipe]] = {

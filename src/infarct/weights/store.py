@@ -81,6 +81,9 @@ def default_weights(system: str, *, folder: Path = SHIPPED_FOLDER) -> str:
     for entry in shipped(system, folder=folder):
         if entry.default:
             return entry.name
+    named = " or ".join(entry.name for entry in shipped(system, folder=folder))
+    if named:
+        raise BadRequest(f"no weights for {system} are used unless they are named: --weights {named}, or your own")
     raise BadRequest(f"no weights for {system} are shipped; give your own with --weights")
 
 

@@ -257,6 +257,16 @@ def test_shipped_weights_are_found_by_name_and_system(folder: Path) -> None:
     assert "Random numbers" in path.with_suffix(".md").read_text()
 
 
+def test_weights_that_are_not_used_by_themselves_are_named(folder: Path) -> None:
+    ship(make_weights(), default=False, folder=folder)
+    with pytest.raises(BadRequest, match="unless they are named: --weights segment-test"):
+        store.default_weights("segment", folder=folder)
+    with pytest.raises(BadRequest, match="no weights for aspects are shipped"):
+        store.default_weights("aspects", folder=folder)
+    ship(make_weights(name="segment-better"), default=True, folder=folder)
+    assert store.default_weights("segment", folder=folder) == "segment-better"
+
+
 def test_the_card_of_changed_weights_tells_the_hash_of_their_file(folder: Path) -> None:
     changed = replace(make_weights(), card={"summary": "Changed."})
     path = ship(changed, default=True, folder=folder)
