@@ -1,10 +1,12 @@
 """Follow-up volume on one phantom of 512 x 512 x about 30: dense against patch by patch, and seconds of a whole scan.
 
 The published network, with random weights (time does not depend on what it has learned), judges the brain of the
-middle slice patch by patch in plain torch, and densely in OpenVINO and torch. The largest difference of the
+fullest slice patch by patch in plain torch, and densely in OpenVINO and torch. The largest difference of the
 probabilities and the ratio of the times are told, and what the whole brain would take patch by patch. Then the whole
-system runs in a process of its own with the shipped weights: preparing the head, blood and infarct; reading the scan,
-imports, loading and converting the weights are not counted. Run: python bench/bench_volumetry.py [--threads N]
+system runs in a process of its own with the shipped weights: preparing the head, blood by density and place, and the
+infarct; reading the scan, imports, loading and converting the weights are not counted.
+
+Run: python bench/bench_volumetry.py [--threads N]
 """
 
 import argparse
@@ -73,15 +75,15 @@ import json, pickle, resource, sys, time
 from pathlib import Path
 folder, threads, precision = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 from infarct.pipeline import prepare_head
-from infarct.systems.hemorrhage import find_hemorrhage, load_hemorrhage
+from infarct.systems.hemorrhage import find_by_rule
 from infarct.systems.volumetry import load_volumetry, measure_followup
 common = {"device": "cpu", "precision": precision, "threads": threads, "cache": folder}
-volumetry, detector = load_volumetry(**common), load_hemorrhage(**common)
+volumetry = load_volumetry("three-cnns-1", **common)
 scan = pickle.loads((folder / "scan").read_bytes())
 times = [time.perf_counter()]
 head = prepare_head(scan)
 times.append(time.perf_counter())
-blood = find_hemorrhage(scan, head, detector)
+blood = find_by_rule(head)
 times.append(time.perf_counter())
 measure_followup(scan, head, volumetry, blood)
 times.append(time.perf_counter())

@@ -17,6 +17,7 @@ from infarct.measure.overlap import Counts, count
 from infarct.measure.severity import SEVERITIES
 from infarct.preprocess.patch_answer import bleeding_scores, masks_at, pieces, smoothed
 from infarct.training.aspects_scores import Judged, fit_scale
+from infarct.training.patch_cases import STAINED
 from infarct.training.patch_data import is_free, is_meant_for, is_other, is_wanted, region_of
 from infarct.training.patch_recipe import PatchRecipe, PatchSystem
 from infarct.training.patch_store import PatchCase
@@ -28,10 +29,10 @@ THRESHOLDS: Final = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 
 LEAST_ML: Final = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 SMOOTH_MM: Final = (0.0, 1.0, 2.0, 3.0)
 FALSE_ALARMS: Final = 0.03
-"""Tolerated share of healthy heads in which blood is suspected."""
+"""Tolerated share of heads with neither blood nor contrast staining in which blood is suspected."""
 SUSPECTED_STEP_ML: Final = 0.1
 UNKNOWN_SUSPECTED_ML: Final = 1.0
-"""From this volume on blood is suspected where no healthy head tells more."""
+"""From this volume on blood is suspected where no head without blood tells more."""
 HEALTHY: Final = "healthy"
 
 
@@ -133,19 +134,24 @@ def scan_point(judged: Sequence[JudgedCase], point: PatchPoint) -> ScanPoint:
     volumes = [volume_ml(masks_of(one, point, "hemorrhage")[0], one.case.geometry) for one in judged]
     bleeding = np.array([not is_free(one.case, "hemorrhage") for one in judged], dtype=bool)
     temperature, bias = fit_scale(Judged(bleeding_scores(volumes), bleeding))
-    healthy = [volume for volume, one in zip(volumes, judged, strict=True) if one.case.preset == HEALTHY]
-    return ScanPoint(suspected_limit_ml(healthy), temperature, bias)
+    plain = [volume for volume, one in zip(volumes, judged, strict=True) if is_plain(one.case)]
+    return ScanPoint(suspected_limit_ml(plain), temperature, bias)
 
 
-def suspected_limit_ml(healthy_ml: Sequence[float]) -> float:
-    """Return the smallest volume, in steps of 0.1 ml, that at most `FALSE_ALARMS` of the healthy heads reach.
+def is_plain(case: PatchCase) -> bool:
+    """Return whether a head shows neither blood nor contrast staining, which looks like it."""
+    return is_free(case, "hemorrhage") and not (case.marks & STAINED).any()
+
+
+def suspected_limit_ml(plain_ml: Sequence[float]) -> float:
+    """Return the smallest volume, in steps of 0.1 ml, that at most `FALSE_ALARMS` of the heads without blood reach.
 
     With fewer than 34 heads none of them reaches it; without any it is `UNKNOWN_SUSPECTED_ML`.
     """
-    if not healthy_ml:
+    if not plain_ml:
         return UNKNOWN_SUSPECTED_ML
-    allowed = math.floor(FALSE_ALARMS * len(healthy_ml))
-    largest = sorted(healthy_ml, reverse=True)[allowed]
+    allowed = math.floor(FALSE_ALARMS * len(plain_ml))
+    largest = sorted(plain_ml, reverse=True)[allowed]
     steps = math.floor(largest / SUSPECTED_STEP_ML + 1e-9) + 1
     return round(steps * SUSPECTED_STEP_ML, 6)
 

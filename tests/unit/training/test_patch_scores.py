@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from prepared_patches import tiny_patches, write_patches
 
+from infarct.training.patch_cases import STAINED
 from infarct.training.patch_data import is_wanted, region_of
 from infarct.training.patch_scores import (
     LEAST_ML,
@@ -16,6 +17,7 @@ from infarct.training.patch_scores import (
     ScanPoint,
     dice_table,
     hemorrhage_metrics,
+    is_plain,
     masks_of,
     patch_point,
     scan_point,
@@ -151,6 +153,18 @@ def test_blood_in_scans(cases: list[PatchCase]) -> None:
     assert (told["heads_with_blood"], told["share_suspected"], told["mean_dice"]) == (3, 1.0, 1.0)
     assert (told["heads_without_blood"], told["healthy_heads"], told["share_suspected_of_healthy"]) == (2, 1, 0.0)
     assert hemorrhage_metrics([], recipe, point, ScanPoint())["validation_after_calibration"]["mean_dice"] is None
+
+
+def test_stained_heads_do_not_raise_the_limit(cases: list[PatchCase]) -> None:
+    """A head with contrast staining may be marked: it looks like blood. One with an infarct alone counts as free."""
+    point = PatchPoint((0.5,), (0.0,), 0.0)
+    marks = cases[4].marks.copy()
+    marks[0, 0, 0] |= STAINED
+    stained = replace(cases[4], marks=marks)
+    large, small = (spot(cases[4], (15, 15), size, 0.9)[None].astype(np.float16) for size in (12, 6))
+    assert (is_plain(cases[4]), is_plain(cases[2]), is_plain(stained), is_plain(cases[3])) == (True, True, False, False)
+    found = [JudgedCase(stained, large), JudgedCase(cases[2], small)]
+    assert scan_point(found, point).suspected_ml == pytest.approx(0.2)
 
 
 def test_masks_are_those_of_the_systems(cases: list[PatchCase]) -> None:
