@@ -7,7 +7,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -62,13 +61,20 @@ def commands(page: Path) -> Iterator[list[str]]:
                 yield shlex.split(PROGRAM.sub("", line), comments=True)
 
 
-def parse(words: list[str]) -> None:
-    """Parse a command as the command line does, and run nothing. Raises what click raises for bad usage."""
+def parse(words: list[str]) -> str:
+    """Parse a command as the command line does, run nothing, and return the verb that takes it, with the program.
+
+    Options that answer at once, such as --version, end at the verb that has them. Bad usage raises what click raises.
+    """
     name, command, context = "infarct", typer.main.get_command(app), None
     while True:
-        context = command.make_context(name, list(words), parent=context)
+        path = f"{context.command_path} {name}" if context else name
+        try:
+            context = command.make_context(name, list(words), parent=context)
+        except typer.Exit:
+            return path
         if not hasattr(command, "resolve_command"):
-            return
+            return path
         rest = [*getattr(context, "_protected_args", ()), *context.args]
         name, command, words = command.resolve_command(context, rest)
 
@@ -104,8 +110,8 @@ def test_lists_stand_apart(page: Path) -> None:
 @pages
 def test_commands_are_understood(page: Path) -> None:
     for words in commands(page):
-        with suppress(typer.Exit):  # of an option such as --version, which answers at once
-            parse(words)
+        verb = parse(words).split()
+        assert verb == ["infarct", *words][: len(verb)]
 
 
 def test_a_command_that_does_not_exist_would_be_seen(tmp_path: Path) -> None:
@@ -113,6 +119,7 @@ def test_a_command_that_does_not_exist_would_be_seen(tmp_path: Path) -> None:
     page.write_text("```\n.venv/bin/infarct analyze IN \\\n    -o OUT --speed 3  # never\n```\n")
     (words,) = commands(page)
     assert words == ["analyze", "IN", "-o", "OUT", "--speed", "3"]
+    assert parse(["reference", "dwi", "DWI", "ADC", "CT", "-o", "OUT", "--help"]) == "infarct reference dwi"
     with pytest.raises(Exception, match="speed"):
         parse(words)
     with pytest.raises(Exception, match="analyse"):
