@@ -178,7 +178,7 @@ def _regions(aspects: Aspects) -> Table:
             found = f"{cell.reader} (reader)" if cell.reader else cell.finding
             line += [found, cell.mean_hu, cell.water_uptake, cell.probability]
         cells.append(line)
-    return _table(head, cells, (58, 25, 11, 14, 11, 25, 11, 14, 11), right=(2, 3, 4, 6, 7, 8))
+    return _table(head, cells, (52, 24, 11, 18, 11, 24, 11, 18, 11), right=(2, 3, 4, 6, 7, 8))
 
 
 def _corrections(aspects: Aspects) -> list[Any]:
