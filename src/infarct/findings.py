@@ -4,7 +4,8 @@ A section that was not run is null. Lengths are mm, volumes ml, densities HU, po
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -12,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from infarct.anatomy import MarkedSide, Region, Side, Territory
 from infarct.types import BoolArray, Flag, Float32Array, Float64Array, LabelArray
 
-SCHEMA_VERSION: Final = "1.5"
+SCHEMA_VERSION: Final = "1.6"
 INTENDED_USE: Final = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
 
 MIDLINE_ERROR_MM: Final = 2.5
@@ -107,6 +108,11 @@ class RegionFinding(Frozen):
     volume_ml: Volume
     mean_hu: float | None = Field(description="Robust mean without CSF")
     contralateral_mean_hu: float | None
+    difference_error_hu: Annotated[float, Field(ge=0)] | None = Field(
+        default=None,
+        description="Standard error of the difference of the two means by the scan's noise alone; "
+        "null where the noise was not measured",
+    )
     net_water_uptake_pct: float | None
     evaluable: bool
 
@@ -200,7 +206,7 @@ class Infarct(Frozen):
 
 
 class OldInfarct(Frozen):
-    """Lesions that look old: as dark as CSF."""
+    """Lesions that look old: as dark as CSF, or old by the network that marked them."""
 
     volume_ml: Volume
     lesions: tuple[Lesion, ...]
@@ -316,7 +322,7 @@ class Provenance(Frozen):
 class Findings(Frozen):
     """Everything infarct says about one scan: the content of ``findings.json``."""
 
-    schema_version: Literal["1.5"] = SCHEMA_VERSION
+    schema_version: Literal["1.6"] = SCHEMA_VERSION
     software: Software
     intended_use: str = INTENDED_USE
     scan: ScanSummary
@@ -364,10 +370,14 @@ class Maps:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What the pipeline hands to the writers."""
+    """What the pipeline hands to the writers.
+
+    ``cards`` are the model cards of the weights that took part, in Markdown, by the SHA-256 of the weights.
+    """
 
     findings: Findings
     maps: Maps
+    cards: Mapping[str, str] = field(default_factory=dict)
 
 
 def json_schema() -> str:

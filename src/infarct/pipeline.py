@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -68,6 +68,7 @@ from infarct.systems.serial import compared
 from infarct.systems.volumetry import Volumetry, VolumetryResult, label_map, measure_followup
 from infarct.types import BoolArray, Flag, Float32Array
 from infarct.volume import Geometry, Scan, resample, resample_labels, resample_mask
+from infarct.weights import card_markdown
 
 STEPS: Final = (
     "brain",
@@ -88,6 +89,9 @@ STEPS: Final = (
 """Names of the steps in order; keys of ``timings_s``. A system without a model is left out."""
 
 
+Model: TypeAlias = RegionDrawer | RegionScorer | Segmenter | Localizer | HemorrhageDetector | Volumetry
+
+
 @dataclass(frozen=True)
 class Models:
     """The trained systems that take part; None leaves one out.
@@ -101,6 +105,11 @@ class Models:
     localize: Localizer | None = None
     hemorrhage: HemorrhageDetector | None = None
     volumetry: Volumetry | None = None
+
+    def taking_part(self) -> tuple[Model, ...]:
+        """Return the systems that take part, in the order of the fields."""
+        held = (self.regions, self.aspects, self.segment, self.localize, self.hemorrhage, self.volumetry)
+        return tuple(model for model in held if model is not None)
 
     def by_system(self) -> dict[str, str]:
         """Return the names of the fields that hold a model, by the name of the system that it is of."""
@@ -197,7 +206,8 @@ def analyze(
         provenance=_provenance(config, request, models),
         timings_s=clock.timings_s,
     )
-    return Analysis(findings, maps)
+    cards = {model.weights.sha256: card_markdown(model.weights) for model in models.taking_part()}
+    return Analysis(findings, maps, cards)
 
 
 @dataclass(frozen=True, eq=False)
@@ -480,10 +490,7 @@ def _provenance(config: AsymmetryConfig, request: Request, models: Models) -> Pr
     weights, engine = [], None
     if models.regions:
         settings["region_choice"] = asdict(ChoiceConfig())
-    systems = (models.regions, models.aspects, models.segment, models.localize, models.hemorrhage, models.volumetry)
-    for system in systems:
-        if system is None:
-            continue
+    for system in models.taking_part():
         used, engine = system.weights, system.engine or engine
         settings[used.system] = asdict(system.config)
         weights.append(

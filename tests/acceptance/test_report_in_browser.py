@@ -26,10 +26,15 @@ def test_the_report_of_the_demo_works_in_a_browser(
         region = next(one for one in aspects.regions if one.side == aspects.side and one.affected)
         seen.page.click(f'[data-region="{region.side}.{region.region}"]')
         assert f"{region.mean_hu:.1f} HU" in seen.text("#viewer-evidence")
+        assert f"± {region.difference_error_hu:.2f} HU" in seen.text("#viewer-evidence")
         assert seen.text("#viewer-readout").endswith(f"{region.side} {region.region}")
         seen.page.keyboard.press("n")
         assert seen.text("#score-reader") == f"{aspects.score + 1} of 10"
         data = json.loads(seen.page.text_content("#viewer-data") or "")
         packed = [data["scan"], data["regions"], *(layer["data"] for layer in data["layers"])]
         assert sum(map(len, packed)) < 15_000_000
+        names = [weights.name for weights in findings.provenance.weights]
+        assert [link.inner_text() for link in seen.page.locator(".facts a").all()] == names
+        seen.page.click(f".facts a >> text={names[-1]}")
+        assert seen.page.locator("details[open] > summary", has_text=names[-1]).count() == 1
         check_quiet_and_offline(seen)

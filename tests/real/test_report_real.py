@@ -35,6 +35,7 @@ def test_the_report_of_a_tilted_scan_works_in_a_browser(folder: Path, tmp_path: 
         seen.page.click(f'[data-region="left.{region.region}"]')
         assert seen.text("#viewer-evidence h3").startswith(f"Left {region.region}, ")
         assert f"{region.mean_hu:.1f} HU" in seen.text("#viewer-evidence")
+        assert f"± {region.difference_error_hu:.2f} HU" in seen.text("#viewer-evidence")
         seen.page.keyboard.press("n" if region.affected else "a")
         change = Override(
             region=region.region, side="left", affected=not region.affected, reader="R", at="2026-03-01T12:30:00Z"

@@ -51,7 +51,10 @@ class RegionConfig:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Robust mean HU of a region and of the same place on the other side, and the standard error of the difference."""
+    """Robust mean HU of a region and of the same place on the other side, and the standard error of the difference.
+
+    ``error_hu`` is the part that the scan's noise makes (`preprocess.noise`); 0 where the noise was not measured.
+    """
 
     mean_hu: float
     contralateral_mean_hu: float
@@ -208,6 +211,7 @@ def _finding(measured: MeasuredRegion, judged: Judged | None) -> RegionFinding:
         volume_ml=measured.volume_ml,
         mean_hu=contrast.mean_hu if contrast else None,
         contralateral_mean_hu=contrast.contralateral_mean_hu if contrast else None,
+        difference_error_hu=contrast.error_hu if contrast and contrast.error_hu > 0 else None,
         net_water_uptake_pct=100 * contrast.darker_hu / contrast.contralateral_mean_hu if contrast else None,
         evaluable=answer is not None,
     )

@@ -28,6 +28,8 @@ UNDATED: Final = datetime(1900, 1, 1)
 """The day that stands in de-identified objects, which tell no date."""
 DEIDENTIFICATION: Final = ("infarct: patient and study attributes removed", "dates removed", "unique identifiers kept")
 """What was done (PS3.3 C.7.1.1), each of at most 64 letters."""
+UNSTATED: Final = "not stated by the source images"
+"""What was done where a source says that the identity was removed, but not how, as it must (type 1C)."""
 EMPTIED: Final = (
     "PatientName",
     "PatientID",
@@ -101,7 +103,12 @@ def _digest(analysis: Analysis, *, deidentify: bool) -> str:
 
 
 def _kept(patient_and_study: bytes) -> Dataset:
-    return read_dataset(BytesIO(patient_and_study), is_implicit_VR=False, is_little_endian=True)
+    """Return what the source says; where it says that the identity was removed, but not how, that is said."""
+    kept = read_dataset(BytesIO(patient_and_study), is_implicit_VR=False, is_little_endian=True)
+    told = kept.get("DeidentificationMethod") or kept.get("DeidentificationMethodCodeSequence")
+    if kept.get("PatientIdentityRemoved") == "YES" and not told:
+        kept.DeidentificationMethod = UNSTATED
+    return kept
 
 
 def _removed(study_uid: str) -> Dataset:

@@ -285,6 +285,7 @@ def _region(region: RegionFinding, overruled: RegionFinding | None, method: str,
             *_measured(
                 terms.OPPOSITE_ATTENUATION, region.contralateral_mean_hu, terms.HOUNSFIELD, derivation=terms.MEAN
             ),
+            *_measured(terms.DIFFERENCE_ERROR, region.difference_error_hu, terms.HOUNSFIELD),
             *_measured(terms.NET_WATER_UPTAKE, region.net_water_uptake_pct, terms.PERCENT),
             *_measured(terms.PROBABILITY, (overruled or region).probability, terms.UNITY),
         ],

@@ -25,6 +25,7 @@ from infarct.writers.key_slices import (
     key_levels,
     lesion_strip,
 )
+from infarct.writers.model_cards import cards_by_weights
 from infarct.writers.panels import BRAIN_WINDOW, DIFFERENCE_SCALE, STROKE_WINDOW, LineStyle, draw_panel, png
 from infarct.writers.tile_slices import TILE_STYLE, tile_slices
 from infarct.writers.viewer import grid_note, viewed, viewer_json
@@ -85,6 +86,7 @@ def render_html(scan: Scan, analysis: Analysis) -> str:
             marked=_marked(analysis),
             shown=shown,
             grid_note=grid_note(shown),
+            cards=cards_by_weights(analysis),
             can_mirror=analysis.maps.reflection is not None,
             viewer_data=Markup(viewer_json(shown, analysis)),
             scripts=_scripts(),

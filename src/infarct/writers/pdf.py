@@ -127,6 +127,9 @@ def _answers(findings: Findings) -> list[Any]:
         story += [_heading("Do the systems agree?"), _text(wording.agreement_sentence(findings.agreement))]
     if findings.aspects is not None:
         story += [_heading("Regions"), _regions(findings.aspects), *_corrections(findings.aspects)]
+        method = findings.aspects.method
+        note = f"{wording.probability_note(findings, method)} {wording.threshold_note(findings, method)}".strip()
+        story += [_text(note, 7, textColor=MUTED, spaceBefore=3)] if note else []
     missing = wording.not_run(findings)
     return [*story, _text(missing)] if missing else story
 
@@ -197,7 +200,8 @@ def _evidence(scan: Scan, analysis: Analysis) -> list[Any]:
     if left_out > 0:
         story.append(_text(f"{left_out} smaller lesions are not listed here; findings.json has them all."))
     story += [_heading("Scan"), _facts(wording.scan_facts(findings))]
-    return [*story, _heading("Program"), _facts(wording.program_facts(findings))]
+    program = [*wording.program_facts(findings), *wording.weights_facts(findings)]
+    return [*story, _heading("Program"), _facts(program)]
 
 
 def _pictures(scan: Scan, analysis: Analysis) -> list[Any]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from infarct.anatomy import REGION_NAMES, Region, Side, region_label
-from infarct.findings import LEAST_EVIDENCE_HU, Analysis, Aspects, Lesion, Maps
+from infarct.findings import LEAST_EVIDENCE_HU, Analysis, Aspects, Findings, Lesion, Maps
 from infarct.types import BoolArray, Float32Array, LabelArray
 from infarct.volume import Geometry, Scan, resample, resample_labels, resample_mask
 from infarct.writers import wording
@@ -161,7 +161,7 @@ def viewer_json(shown: Viewed, analysis: Analysis) -> str:
         "regions": embedded.get("regions"),
         "styles": {finding: asdict(style) for finding, style in REGION_STYLES.items()},
         "places": [{"title": place.title, "index_zyx": place.index_zyx} for place in shown.places],
-        "aspects": None if findings.aspects is None else _aspects(findings.aspects, shown),
+        "aspects": None if findings.aspects is None else _aspects(findings, findings.aspects, shown),
     }
     return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
 
@@ -369,8 +369,9 @@ def _mirror(maps: Maps, geometry: Geometry) -> list[list[float]] | None:
     return mirror
 
 
-def _aspects(aspects: Aspects, shown: Viewed) -> dict[str, Any]:
+def _aspects(findings: Findings, aspects: Aspects, shown: Viewed) -> dict[str, Any]:
     """Return the score, by what it is counted, and the regions with their evidence."""
+    bounds = wording.region_thresholds(findings, aspects.method)
     rows = {row.region: row for row in wording.region_rows(aspects)}
     regions = []
     for finding in aspects.regions:
@@ -382,7 +383,7 @@ def _aspects(aspects: Aspects, shown: Viewed) -> dict[str, Any]:
                 "title": f"{wording.sentence(finding.side)} {finding.region}, {REGION_NAMES[finding.region]}",
                 "finding": finding_of(finding),
                 "index_zyx": shown.region_places.get((finding.region, finding.side)),
-                "evidence": _evidence(cell, finding.volume_ml),
+                "evidence": _evidence(cell, finding.volume_ml, bounds.get(finding.region)),
             }
         )
     return {
@@ -397,15 +398,17 @@ _COUNTED: Final = ("region", "side", "affected", "evaluable", "volume_ml", "mean
 _SCORES: Final = ("score", "score_min", "score_max", "side", "side_rule", "left_score", "right_score")
 
 
-def _evidence(cell: wording.RegionCell | None, volume_ml: float) -> list[tuple[str, str]]:
-    """Return what speaks for a finding, as name and value."""
+def _evidence(cell: wording.RegionCell | None, volume_ml: float, bound: str | None) -> list[tuple[str, str]]:
+    """Return what speaks for a finding, as name and value; from ``bound`` on a region counts as affected."""
     if cell is None:
         return []
-    return [
+    told = [
         ("Mean density", f"{cell.mean_hu} HU"),
         ("Opposite side", f"{cell.opposite_hu} HU"),
         ("Difference", f"{cell.difference_hu} HU"),
+        ("Noise", f"{cell.noise_hu} HU"),
         ("Net water uptake", cell.water_uptake),
-        ("Probability", cell.probability),
         ("Volume", wording.millilitres(volume_ml)),
+        ("Probability", cell.probability),
     ]
+    return told if bound is None else [*told, ("Affected from", bound)]

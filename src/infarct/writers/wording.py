@@ -22,6 +22,7 @@ from infarct.findings import (
     Localization,
     Overlap,
     RegionFinding,
+    Weights,
     as_counted,
 )
 from infarct.measure.severity import followup_class
@@ -96,6 +97,10 @@ FLAG_SECTIONS: Final = {
 """The part of the report, by the id of its heading, that a flag is about."""
 SYSTEMS: Final = {SEGMENT: "segment", DA_NET: "aspects"}
 """Which system's weights a method uses, where its name is another."""
+NOISE_NOTE: Final = (
+    "± is the standard error that the noise of the scan alone gives the difference; "
+    "sides of a healthy brain differ by more."
+)
 NOT_FOR_REPERFUSION: Final = "Not valid for reperfusion questions: bleeding is suspected."
 
 GLOSSARY: Final[tuple[tuple[str, str], ...]] = (
@@ -120,13 +125,17 @@ class Banner:
 
 @dataclass(frozen=True)
 class RegionCell:
-    """One ASPECTS region of one side, in the rounded numbers that are printed; ``reader`` is what a reader set."""
+    """One ASPECTS region of one side, in the rounded numbers that are printed; ``reader`` is what a reader set.
+
+    ``noise_hu`` is how uncertain the noise of the scan alone makes the difference.
+    """
 
     finding: Finding
     reader: Finding | None
     mean_hu: str
     opposite_hu: str
     difference_hu: str
+    noise_hu: str
     water_uptake: str
     probability: str
 
@@ -285,6 +294,9 @@ def _region_cell(region: RegionFinding, reader: Finding | None) -> RegionCell:
         mean_hu=number(mean),
         opposite_hu=number(opposite),
         difference_hu=signed(difference),
+        noise_hu=MISSING
+        if region.difference_error_hu is None
+        else f"±{NO_BREAK}{number(region.difference_error_hu, 2)}",
         water_uptake=MISSING if region.net_water_uptake_pct is None else f"{number(region.net_water_uptake_pct)} %",
         probability=percent(region.probability),
     )
@@ -538,16 +550,27 @@ def probability_note(findings: Findings, method: str) -> str:
 
 def threshold_note(findings: Findings, method: str) -> str:
     """Return from which probability on a region counts as affected; empty of a method that is not trained."""
-    if method not in (DA_NET, RADIOMICS):
-        return ""
-    groups = findings.provenance.config.get(SYSTEMS.get(method, method), {}).get("groups", ())
     bounds: dict[str, list[Region]] = {}
-    for group in groups:
-        bounds.setdefault(percent(group["threshold"]), []).extend(group["regions"])
+    for region, bound in region_thresholds(findings, method).items():
+        bounds.setdefault(bound, []).append(region)
     if len(bounds) == 1:
         return f"A region counts as affected from {next(iter(bounds))} on."
     told = [f"{bound} ({', '.join(regions)})" for bound, regions in bounds.items()]
     return f"A region counts as affected from these probabilities on: {listed(told)}." if told else ""
+
+
+def region_thresholds(findings: Findings, method: str) -> dict[Region, str]:
+    """Return the probability from which on each region counts as affected; empty of a method that is not trained."""
+    if method not in (DA_NET, RADIOMICS):
+        return {}
+    groups = findings.provenance.config.get(SYSTEMS.get(method, method), {}).get("groups", ())
+    return {region: percent(group["threshold"]) for group in groups for region in group["regions"]}
+
+
+def old_note(findings: Findings) -> str:
+    """Return what old infarcts are told by."""
+    by_network = findings.infarct is not None and findings.infarct.method == SEGMENT
+    return f"{'Old by the network that marked them' if by_network else 'As dark as CSF'}; not counted as acute."
 
 
 def methods_note(findings: Findings) -> str:
@@ -614,7 +637,8 @@ def volume_rows(findings: Findings) -> tuple[VolumeRow, ...]:
         findings.followup_infarct,
     )
     if bleeding is not None:
-        rows.append(VolumeRow("Suspected bleeding", millilitres(bleeding.volume_ml)))
+        remark = "" if bleeding.suspected else "none suspected"
+        rows.append(VolumeRow("Suspected bleeding", millilitres(bleeding.volume_ml), remark))
         rows.extend(VolumeRow(f"Bleeding, {t.type}", millilitres(t.volume_ml)) for t in bleeding.types)
     if infarct is not None:
         invalid = NOT_FOR_REPERFUSION if bleeding is not None and bleeding.suspected else ""
@@ -633,7 +657,7 @@ def _followup_rows(late: FollowupInfarct) -> list[VolumeRow]:
         VolumeRow("Follow-up infarct with blood", millilitres(late.volume_ml)),
         VolumeRow("Follow-up infarct without blood", millilitres(late.without_blood_ml)),
         *(
-            VolumeRow(f"{name} darkness", millilitres(value), "by its own network; they may overlap")
+            VolumeRow(f"Follow-up infarct, {name}", millilitres(value), "by its own network; they may overlap")
             for name, value in (
                 ("severe", late.severe_ml),
                 ("intermediate", late.intermediate_ml),
@@ -641,7 +665,11 @@ def _followup_rows(late: FollowupInfarct) -> list[VolumeRow]:
             )
             if value is not None
         ),
-        VolumeRow("blood in it", millilitres(late.hemorrhage_ml), "in the brain, in the infarct or within 5 mm of it"),
+        VolumeRow(
+            "Follow-up infarct, blood",
+            millilitres(late.hemorrhage_ml),
+            "in the brain, in the infarct or within 5 mm of it",
+        ),
     ]
     if late.growth_ml is not None:
         rows.append(VolumeRow("Growth since the scan before", f"{signed(late.growth_ml)} ml"))
@@ -680,7 +708,7 @@ def scan_facts(findings: Findings) -> list[tuple[str, str]]:
 
 
 def program_facts(findings: Findings) -> list[tuple[str, str]]:
-    """Return what made the findings, as name and value."""
+    """Return what made the findings, as name and value; the weights are `weights_facts`."""
     made = findings.provenance
     methods = {
         "ASPECTS": findings.aspects,
@@ -703,9 +731,16 @@ def program_facts(findings: Findings) -> list[tuple[str, str]]:
         ("Seed", str(made.seed)),
         ("Time", steps or MISSING),
     ]
-    facts.extend(
-        (f"Weights, {w.system}", f"{w.name}, calibrated on {w.calibrated_on}, SHA-256 {w.sha256}") for w in made.weights
-    )
     if not made.weights:
         facts.append(("Weights", "none: no trained model took part"))
     return facts
+
+
+def weights_facts(findings: Findings) -> list[tuple[str, str]]:
+    """Return the weights that took part, as name and value."""
+    return [(f"Weights, {w.system}", f"{w.name}{weights_note(w)}") for w in findings.provenance.weights]
+
+
+def weights_note(weights: Weights) -> str:
+    """Return what follows the name of weights: what they were calibrated on, and their hash."""
+    return f", calibrated on {weights.calibrated_on}, SHA-256 {weights.sha256}"

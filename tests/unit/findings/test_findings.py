@@ -139,7 +139,7 @@ def test_sections_that_were_not_run_are_null() -> None:
     stored = json.loads(to_json(findings()))
     assert stored["localization"] is None
     assert stored["followup_infarct"] is None
-    assert stored["schema_version"] == SCHEMA_VERSION == "1.5"
+    assert stored["schema_version"] == SCHEMA_VERSION == "1.6"
     assert "not a medical device" in stored["intended_use"].lower()
 
 
@@ -159,7 +159,7 @@ def test_unknown_fields_are_refused(model, fields) -> None:
 
 
 @pytest.mark.parametrize("number", [NAN, INF, -INF])
-@pytest.mark.parametrize("name", ["mean_hu", "volume_ml", "probability", "net_water_uptake_pct"])
+@pytest.mark.parametrize("name", ["mean_hu", "volume_ml", "probability", "net_water_uptake_pct", "difference_error_hu"])
 def test_numbers_must_be_finite(name: str, number: float) -> None:
     with pytest.raises(ValidationError):
         RegionFinding(**region(**{name: number}))
@@ -183,6 +183,7 @@ def test_a_flag_with_a_value_that_is_not_finite_is_refused(number: float) -> Non
     [
         (RegionFinding, region(probability=1.01)),
         (RegionFinding, region(volume_ml=-0.1)),
+        (RegionFinding, region(difference_error_hu=-0.1)),
         (RegionFinding, region(region="M7")),
         (RegionFinding, region(side="both")),
         (Lesion, lesion(stage="chronic")),

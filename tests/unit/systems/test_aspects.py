@@ -190,6 +190,7 @@ def test_the_pipeline_takes_aspects_from_the_network(left_patient: PlainPatient,
     assert findings.infarct is not None
     assert findings.infarct.method == "asymmetry"
     assert [used.system for used in findings.provenance.weights] == ["aspects"]
+    assert list(analysis.cards) == [used.sha256 for used in findings.provenance.weights]
     assert findings.provenance.engine == "torch"
     assert findings.provenance.config["aspects"]["calibrated_on"] == "nothing"
     assert "aspects" in findings.timings_s

@@ -5,12 +5,13 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import ndimage, special
 
 from infarct.anatomy import REGIONS, SIDES, Region, Side, opposite, region_label
 from infarct.findings import Aspects, Override, RegionFinding
 from infarct.preprocess.head import Head
 from infarct.preprocess.midplane import mirrored
+from infarct.preprocess.noise import Noise
 from infarct.systems.regions import (
     Contrast,
     Judged,
@@ -223,6 +224,7 @@ def test_a_method_s_answer_becomes_a_finding() -> None:
     (got,) = region_findings([MEASURED], [Judged(0.7, True)])
     assert (got.affected, got.probability, got.evaluable) == (True, 0.7, True)
     assert (got.mean_hu, got.contralateral_mean_hu, got.net_water_uptake_pct) == (30.0, 32.0, 6.25)
+    assert got.difference_error_hu == 0.5
     assert (got.region, got.side, got.volume_ml) == ("M1", "left", 12.0)
 
 
@@ -232,6 +234,12 @@ def test_what_was_not_measured_is_marked_whatever_a_method_says(answer: Judged |
     first, second = region_findings([unseen, taken], [answer, answer])
     assert (first.affected, first.probability, first.evaluable, first.mean_hu) == (None, None, False, None)
     assert (second.affected, second.probability, second.evaluable) == (False, None, False)
+
+
+def test_noise_that_was_not_measured_is_null_and_not_0() -> None:
+    silent = replace(MEASURED, contrast=Contrast(30.0, 32.0, 0.0))
+    assert [one.difference_error_hu for one in region_findings([silent], [Judged(0.7, True)])] == [None]
+    assert [one.difference_error_hu for one in region_findings([replace(MEASURED, contrast=None)], [None])] == [None]
 
 
 def test_a_region_without_an_answer_keeps_its_density_and_is_not_judged() -> None:
@@ -276,6 +284,38 @@ def test_measured_by_hand_on_a_head_without_noise(still_head: Head, side: Side) 
     assert before.mean_hu - after.mean_hu == pytest.approx(5, abs=0.3)
     assert after.darker_hu - before.darker_hu == pytest.approx(5, abs=0.6)
     assert measured_of(darker, "M5", side).volume_ml == pytest.approx(own.sum() * still_head.geometry.slice_voxel_ml[0])
+
+
+def test_the_error_of_a_difference_by_hand(still_head: Head) -> None:
+    """Of n pixels of a mm2 on both sides, noise of 4 HU that counts once in 9 mm2: sqrt(2) 4 sqrt(9 / (n a)) HU."""
+    head = replace(still_head, noise=Noise(sd_hu=4.0, correlated_area_mm2=9.0))
+    counted = (head.aspects_regions == region_label("M5", "left")) & head.brain & ~dense_tissue(head, RegionConfig())
+    for hu in (head.hu, head.mirrored_hu):
+        counted &= (hu > 15) & (hu < 55)
+    sy, sx = head.geometry.pixel_spacing_mm_yx
+    found = measured_of(head, "M5", "left")
+    (told,) = region_findings([found], [Judged(0.5, False)])
+    assert told.difference_error_hu == pytest.approx(np.sqrt(2) * 4 * 3 / np.sqrt(counted.sum() * sy * sx))
+    assert 0.1 < told.difference_error_hu < 1
+
+
+@pytest.mark.slow
+def test_differences_scatter_as_their_error_says(still_head: Head) -> None:
+    """The same head under noise of known size and grain, many times: what differs between the times is the noise."""
+    geometry, grain_mm, sd_hu = still_head.geometry, 1.0, 3.0
+    sigma = (0.0, *(grain_mm / mm for mm in geometry.pixel_spacing_mm_yx))
+    noise = Noise(sd_hu, correlated_area_mm2=4 * np.pi * grain_mm**2)
+    darker, errors = [], []
+    for seed in range(8):
+        grains = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(geometry.shape_zyx), sigma)
+        hu = (still_head.hu + sd_hu * grains / grains.std()).astype(np.float32)
+        noisy = replace(still_head, hu=hu, mirrored_hu=mirrored(hu, geometry, still_head.midplane), noise=noise)
+        found = [one.contrast for one in measure_regions(noisy, np.zeros_like(noisy.brain)) if one.contrast]
+        assert len(found) == 20
+        darker.append([one.darker_hu for one in found])
+        errors.append([one.error_hu for one in found])
+    scatter = np.std(darker, axis=0, ddof=1)
+    assert np.sqrt(np.mean((scatter / np.mean(errors, axis=0)) ** 2)) == pytest.approx(1, abs=0.2)
 
 
 def test_a_region_taken_by_an_old_infarct_is_known_as_such(still_head: Head) -> None:

@@ -5,13 +5,59 @@ from dataclasses import replace
 import numpy as np
 from synthetic_head import GANGLIONIC, Case, make_case, make_head
 
-from infarct.findings import Analysis, FollowupInfarct, HyperdenseArtery, Localization, Patch
+from infarct.findings import Analysis, FollowupInfarct, HyperdenseArtery, Localization, Patch, Weights
 from infarct.types import Float32Array, Float64Array
 from infarct.volume import Scan
 
+WEIGHTS = tuple(
+    Weights(system=system, name=name, sha256=digest * 64, calibrated_on="phantoms")
+    for system, name, digest in (
+        ("aspects", "da-net-9", "a"),
+        ("localize", "tiles-own", "b"),
+        ("segment", "acute-3", "c"),
+    )
+)
+CARDS = {
+    WEIGHTS[0].sha256: """# da-net-9
+
+Research use only; not a medical device.
+
+|  |  |
+| --- | --- |
+| system | aspects |
+| parameters | 402,424 |
+
+## Summary
+
+Trained on phantoms alone.
+
+## Recipe
+
+- steps: 2,600
+- schedule:
+  - warm up: 50
+
+## Known failures
+
+- Wide sulci.
+
+## Test results
+
+| cohort | roc auc |
+| --- | --- |
+| test\\|150 scans | 0.738 (0.707 to 0.771) |
+
+## Settings
+
+- level hu: 30
+""",
+    WEIGHTS[2].sha256: "# acute-3\n\nResearch use only; not a medical device.\n\n## Summary\n\nAcute infarcts.\n",
+}
+"""Of the three sets of weights of `rich_case`, the second has no card."""
+
 
 def rich_case() -> Case:
-    """Return the head with a left lesion, blood and an old infarct, with tiles, attention and a follow-up infarct."""
+    """Return the head with a left lesion, blood and an old infarct, tiles, attention, follow-up infarct and cards."""
     scan, analysis = make_case("bleeding")
     maps = analysis.maps
     assert maps.infarct is not None
@@ -46,7 +92,8 @@ def rich_case() -> Case:
             ),
         }
     )  # fmt: skip
-    return scan, Analysis(findings, maps)
+    provenance = findings.provenance.model_copy(update={"weights": WEIGHTS})
+    return scan, Analysis(findings.model_copy(update={"provenance": provenance}), maps, CARDS)
 
 
 def ramp(scan: Scan) -> Float32Array:

@@ -123,6 +123,7 @@ def region_finding(region: Region, side: Side) -> RegionFinding:
         volume_ml=9.0,
         mean_hu=28.14 if affected else 34.21,
         contralateral_mean_hu=34.16 if affected else 33.98,
+        difference_error_hu=0.37 if affected else 0.29,
         net_water_uptake_pct=17.6 if affected else 0.0,
         evaluable=True,
     )

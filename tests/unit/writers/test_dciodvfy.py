@@ -7,11 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
-from stored_analyses import Stored, write_all
+from pydicom.dataset import Dataset
+from stored_analyses import Stored, analysis_of, named, store, write_all
 from synthetic_head import make_aspects
 
 from infarct.findings import HyperdenseArtery, Override
+from infarct.readers import read_scan
+from infarct.writers.dicom_objects import UNSTATED
 
 Make = Callable[[str], Stored]
 PROGRAM = "dciodvfy"
@@ -41,6 +45,20 @@ def test_objects_are_without_errors(series_of: Make, tmp_path: Path, kind: str, 
 def test_segmentations_and_reports_of_every_kind_are_without_errors(series_of: Make, tmp_path: Path, kind: str) -> None:
     found = complaints(write_all(series_of(kind), tmp_path / "out", formats=("seg", "sr")))
     assert not any(found.values()), found
+
+
+def test_a_source_that_does_not_say_how_it_was_deidentified_gives_objects_without_errors(tmp_path: Path) -> None:
+    def emptied(ds: Dataset, k: int) -> None:
+        named(ds, k)
+        ds.PatientIdentityRemoved, ds.DeidentificationMethod = "YES", ""
+
+    store(tmp_path / "source", "upright", emptied)
+    scan = read_scan(tmp_path / "source")
+    case = Stored(tmp_path, (), scan, analysis_of(scan))
+    found = complaints(write_all(case, tmp_path / "out", formats=("seg", "sr")))
+    assert not any(found.values()), found
+    report = pydicom.dcmread(tmp_path / "out" / "dicom" / "sr_findings.dcm")
+    assert (report.PatientIdentityRemoved, report.DeidentificationMethod) == ("YES", UNSTATED)
 
 
 def test_findings_of_every_kind_are_without_errors(series_of: Make, tmp_path: Path) -> None:

@@ -84,6 +84,8 @@ def test_regions_have_their_place_side_and_finding(folder: Path, region: str, si
     assert judged(group) == {"Affected by ischemic change": affected}
     measured = values(group)
     assert measured["Attenuation Coefficient"] == ((28.14 if affected == "Yes" else 34.21), "[hnsf'U]")
+    error = measured["Standard error of the difference of both sides by image noise"]
+    assert error == ((0.37 if affected == "Yes" else 0.29), "[hnsf'U]")
     assert measured["Net water uptake"] == ((17.6 if affected == "Yes" else 0), "%")
     assert measured["Probability"] == ((0.97 if affected == "Yes" else 0.08), "1")
 

@@ -3,10 +3,11 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-from rich_case import rich_case
+from rich_case import CARDS, rich_case
 from synthetic_head import Case, CaseMaker
 from test_html import Outline
 
@@ -14,6 +15,7 @@ from infarct.findings import MIDLINE_ERROR_MM, Findings, Override, to_json
 from infarct.writers import render_html, wording
 from infarct.writers.viewer import viewed, viewer_json
 
+CARD_SECTION: Final = re.compile(r'<section class="cards".*?</section>', re.DOTALL)
 NUMBER: Final = re.compile(r"(?<![\w.])[−+-]?\d+(?:\.\d+)?(?![\w])")
 WORDS: Final = (
     *(f"{term} {meaning}" for term, meaning in wording.GLOSSARY),
@@ -21,6 +23,7 @@ WORDS: Final = (
     "95 %",
     "5 cm",
     "WebGL 2",
+    "SHA-256",
     f"{MIDLINE_ERROR_MM} mm",
     "5 mm",  # how far blood may lie from an infarct, and how thick a mean of slices is
 )
@@ -36,7 +39,7 @@ def made(case: CaseMaker) -> dict[str, Case]:
     assert aspects is not None
     changes = (Override(region="M2", side="left", affected=False, reader="A. Reader", at="2026-03-01T12:30:00Z"),)
     findings = analysis.findings.model_copy(update={"aspects": aspects.model_copy(update={"overrides": changes})})
-    cases["read"] = scan, type(analysis)(findings, analysis.maps)
+    cases["read"] = scan, replace(analysis, findings=findings)
     return cases
 
 
@@ -88,9 +91,16 @@ def known(findings: Findings) -> set[str]:
 @pytest.mark.parametrize("name", CASES)
 def test_every_number_of_the_page_is_in_the_findings(made: dict[str, Case], name: str) -> None:
     scan, analysis = made[name]
-    outline = Outline(render_html(scan, analysis))
+    outline = Outline(CARD_SECTION.sub("", render_html(scan, analysis)))
     pictures = " ".join(image["alt"] or "" for image in outline.all("img"))
     assert numbers_in(f"{outline.text} {pictures}") <= known(analysis.findings)
+
+
+def test_every_number_of_the_model_cards_is_in_a_card(made: dict[str, Case]) -> None:
+    (section,) = CARD_SECTION.findall(render_html(*made["rich"]))
+    numbers = numbers_in(Outline(section).text)
+    assert len(numbers) > 6
+    assert numbers <= numbers_in(" ".join(CARDS.values()).replace("\\|", "|"))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -113,8 +123,10 @@ def test_every_number_that_the_viewer_shows_of_the_patient_is_in_the_findings(ma
 
 def test_a_number_that_is_not_in_the_findings_would_be_seen(made: dict[str, Case]) -> None:
     scan, analysis = made["rich"]
-    text = Outline(render_html(scan, analysis)).text
+    text = Outline(CARD_SECTION.sub("", render_html(scan, analysis))).text
     seen = numbers_in(text)
     assert len(seen) > 60
-    for changed in (text.replace("61.3", "61.4"), text.replace("28.1", "28.7"), f"{text} 12.34"):
+    for old, new in (("61.3", "61.4"), ("28.1", "28.7"), ("± 0.37", "± 0.38"), ("12", "12 12.34")):
+        changed = text.replace(old, new)
+        assert changed != text
         assert not numbers_in(changed) <= known(analysis.findings)

@@ -206,11 +206,28 @@ def test_evidence_is_in_the_words_of_the_table(data: dict[str, Any]) -> None:
         "Mean density": "28.1 HU",
         "Opposite side": "34.2 HU",
         "Difference": "−6.1 HU",
+        "Noise": "±\N{NO-BREAK SPACE}0.37 HU",
         "Net water uptake": "17.6 %",
         "Probability": "97\N{NO-BREAK SPACE}%",
         "Volume": "9.0\N{NO-BREAK SPACE}ml",
     }
     assert left_m2["finding"] == "affected"
+
+
+def test_evidence_says_from_which_probability_a_region_counts_as_affected(rich: Case) -> None:
+    """Each group of regions has its own: 24 % may be affected in one and not in the other."""
+    scan, analysis = rich
+    aspects = analysis.findings.aspects
+    assert aspects is not None
+    groups = [{"regions": ["M2", "M3"], "threshold": 0.14}, {"regions": ["C"], "threshold": 0.22}]
+    made = analysis.findings.provenance.model_copy(update={"config": {"aspects": {"groups": groups}}})
+    trained = aspects.model_copy(update={"method": "da_net"})
+    findings = analysis.findings.model_copy(update={"provenance": made, "aspects": trained})
+    regions = page_data((scan, replace(analysis, findings=findings)))["aspects"]["regions"]
+    told = {(one["side"], one["region"]): dict(one["evidence"]).get("Affected from") for one in regions}
+    assert told["left", "M2"] == told["right", "M3"] == "14\N{NO-BREAK SPACE}%"
+    assert told["right", "C"] == "22\N{NO-BREAK SPACE}%"
+    assert told["right", "I"] is None
 
 
 def test_places_are_where_their_names_say(data: dict[str, Any]) -> None:

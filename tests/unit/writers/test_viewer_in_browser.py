@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from playwright.sync_api import Browser
-from rich_case import marked_case, rich_case
+from rich_case import WEIGHTS, marked_case, rich_case
 from synthetic_head import CaseMaker
 
 from browser import Visit, check_it_renders, check_quiet_and_offline, chromium, visit
@@ -181,8 +181,21 @@ def test_the_evidence_of_a_region_is_that_of_the_findings(seen: Visit) -> None:
     for words in ("Left M2, MCA cortex lateral to the insula", "found: affected", "28.1 HU", "34.2 HU", "−6.1 HU"):
         assert words in told
     assert "97 %" in told
+    assert "± 0.37 HU" in told
     seen.page.click('[data-region="right.M2"]')
     assert "found: not affected" in seen.text("#viewer-evidence")
+
+
+def test_the_name_of_weights_opens_their_card(seen: Visit) -> None:
+    page = seen.page
+    for weights in (WEIGHTS[0], WEIGHTS[2]):
+        link = page.locator(".facts a", has_text=weights.name)
+        card = page.locator(link.get_attribute("href") or "")
+        assert not card.locator("h3").first.is_visible()
+        link.click()
+        assert card.locator("h3").first.inner_text() == "Summary"
+        assert card.locator("summary").first.bounding_box()["y"] < 768  # type: ignore[index]
+    assert page.locator(".facts a").count() == 2
 
 
 def test_a_readers_word_changes_the_score_and_can_be_taken_back(seen: Visit) -> None:

@@ -109,6 +109,15 @@ def test_a_difference_is_that_of_the_printed_numbers() -> None:
     assert row.left.difference_hu == "−6.1"
 
 
+def test_the_noise_of_a_difference_has_two_places_and_is_not_0_where_it_is_unknown() -> None:
+    plain = make_aspects().regions
+    known, unknown = (
+        tuple(one.model_copy(update={"difference_error_hu": error}) for one in plain) for error in (0.043, None)
+    )
+    told = [wording.region_rows(make_aspects(regions=regions))[1].left for regions in (known, unknown)]
+    assert [one.noise_hu for one in told if one] == [f"±{wording.NO_BREAK}0.04", wording.MISSING]
+
+
 def test_a_side_that_was_not_looked_at_is_told_apart() -> None:
     regions = tuple(r for r in make_aspects().regions if r.side == "left")
     assert wording.region_rows(make_aspects(regions=regions))[0].right is None
@@ -238,6 +247,20 @@ def test_the_report_says_what_drew_the_regions() -> None:
     assert facts["Methods"].endswith("ASPECTS regions: vbnet")
 
 
+def test_every_set_of_weights_is_told_with_its_basis_and_hash() -> None:
+    weights = tuple(
+        Weights(system=system, name=f"{system}-1", sha256=digest, calibrated_on="phantoms")
+        for system, digest in (("aspects", "00"), ("segment", "11"))
+    )
+    made = make_findings(provenance=make_findings().provenance.model_copy(update={"weights": weights}))
+    assert wording.weights_facts(made) == [
+        ("Weights, aspects", "aspects-1, calibrated on phantoms, SHA-256 00"),
+        ("Weights, segment", "segment-1, calibrated on phantoms, SHA-256 11"),
+    ]
+    assert "Weights" not in dict(wording.program_facts(made))
+    assert dict(wording.program_facts(make_findings()))["Weights"] == "none: no trained model took part"
+
+
 def test_weights_that_do_not_know_old_infarcts_are_said_not_to() -> None:
     infarct = Infarct(method="se_res_unet", volume_ml=9.0, side="left", lesions=())
     unknown = make_findings(infarct=infarct)
@@ -322,9 +345,27 @@ def test_classes_of_blood_in_words() -> None:
 def test_a_single_network_has_no_rows_of_degrees() -> None:
     alone = make_findings(followup_infarct=late(severe_ml=None, intermediate_ml=None, subtle_ml=None))
     names = [row.what for row in wording.volume_rows(alone)]
-    assert not any("darkness" in name for name in names)
+    assert not any(degree in name for degree in ("severe", "intermediate", "subtle") for name in names)
+    assert "Follow-up infarct, severe" in [
+        row.what for row in wording.volume_rows(make_findings(followup_infarct=late()))
+    ]
     assert "One is for severe" not in wording.followup_method(alone)
     assert "One is for severe" in wording.followup_method(make_findings(followup_infarct=late()))
+
+
+def test_no_volume_of_bleeding_is_said_to_be_none_suspected(case: CaseMaker) -> None:
+    remarks = {
+        name: {row.what: row.remark for row in wording.volume_rows(case(name)[1].findings)}["Suspected bleeding"]
+        for name in ("bleeding", "lesion")
+    }
+    assert remarks == {"bleeding": "", "lesion": "none suspected"}
+
+
+def test_old_infarcts_are_told_by_what_marked_them() -> None:
+    infarct = Infarct(method="asymmetry", volume_ml=9.0, side="left", lesions=())
+    assert wording.old_note(make_findings(infarct=infarct)) == "As dark as CSF; not counted as acute."
+    by_network = make_findings(infarct=infarct.model_copy(update={"method": "se_res_unet"}))
+    assert wording.old_note(by_network) == "Old by the network that marked them; not counted as acute."
 
 
 def test_what_looked_for_blood_is_told() -> None:

@@ -730,6 +730,16 @@
     return typeof DecompressionStream === "function" && document.createElement("canvas").getContext("webgl2") !== null;
   }
 
+  // ---- The page: what is folded away opens where a link leads to it -------------------------------------------------
+
+  function unfold(hash) {
+    const target = byId(hash.slice(1));
+    if (target instanceof HTMLDetailsElement) target.open = true;
+  }
+
+  document.addEventListener("click", (event) => unfold(event.target.closest('a[href^="#"]')?.hash ?? ""));
+  unfold(location.hash);
+
   globalThis.infarctViewer = { score };
   if (canRun())
     start().catch((error) => {
