@@ -24,21 +24,27 @@ CONTRAST_HU: Final = 90.0
 CONTRAST_FROM_SKULL_MM: Final = 4.0
 CONTRAST_ML: Final = 8.0
 """Enhanced vessels and sinuses of a head hold more than this; unenhanced ones none (blood is 40-70 HU)."""
-BLOOD_HU: Final = 52.0
+BLOOD_HU: Final = 50.0
 CALCIFIED_HU: Final = 130.0
 """No blood is as dense as this."""
 CALCIFIED_REACH_MM: Final = 4.0
 """A calcification blurs its surroundings this far."""
 BLOOD_ML: Final = 1.0
-BLOOD_FROM_BONE_MM: Final = 8.0
+BLOOD_FROM_BONE_MM: Final = 6.5
 RIM_MM: Final = (2.0, 9.0)
 """Distances from bone at which blood along the skull is looked for."""
+RIM_HU: Final = 52.0
 RIM_CONTRAST_HU: Final = 12.0
 RIM_ML: Final = 5.0
 BLOOD_FROM_MIDLINE_MM: Final = 5.0
 """Falx and sagittal sinus lie there."""
-BLOOD_THICKNESS_MM: Final = 4.0
+BLOOD_THICKNESS_MM: Final = 6.0
 """Tentorium and vessels are dense but thin; a bleed of 1 ml is thicker than this."""
+BLOOD_EXCESS_HU: Final = 20.0
+"""A bleed is denser than its mirror image by this in the median; calcified pallida and cupped cortex are not."""
+BILATERAL_ML: Final = 2.0
+BILATERAL_HU: Final = 57.0
+"""From this size and median density on blood may lie on both sides."""
 OPEN_SKULL_SHARE: Final = 0.04
 SKULL_REACH_MM: Final = 16.0
 ADULT_YEARS: Final = 18
@@ -89,14 +95,18 @@ def head_flags(scan: Scan, head: Head) -> tuple[Flag, ...]:
 def hyperdense_mask(head: Head) -> BoolArray:
     """Return what looks like blood in the brain: bool (z, y, x) on the head's working grid.
 
-    Voxels above 52 HU after smoothing, more than 8 mm from bone and 5 mm from the midline (falx, sagittal sinus), in
-    clumps thicker than 4 mm (tentorium and vessels are thin) away from calcifications. Along
-    the skull, where partial volume with bone looks the same, only what is far denser than its mirror image counts, and
-    along the midline nothing.
+    Voxels above 50 HU after smoothing, more than 6.5 mm from bone and 5 mm from the midline (falx, sagittal sinus), in
+    clumps thicker than 6 mm (tentorium and vessels are thin) away from calcifications. A clump is far denser than its
+    mirror image, unless it is 2 ml large and very dense: calcified pallida, and cortex that cupping brightens, are
+    alike on both sides. Along the skull, where partial volume with bone looks the same, less excess is enough for large
+    collections; along the midline nothing counts.
     """
     geometry = head.geometry
     sy, sx = geometry.pixel_spacing_mm_yx
-    smooth = ndimage.gaussian_filter(np.clip(head.hu, 0, 120), (0.0, 1.5 / sy, 1.5 / sx))
+    smooth, other = (
+        ndimage.gaussian_filter(np.clip(hu, 0, 120), (0.0, 1.5 / sy, 1.5 / sx)) for hu in (head.hu, head.mirrored_hu)
+    )
+    excess_hu = smooth - other
     edge = skull_of(head)
     edge = edge if edge.any() else ~head.brain
     from_bone_mm = ndimage.distance_transform_edt(~edge, sampling=geometry.spacing_mm_zyx)
@@ -104,7 +114,8 @@ def hyperdense_mask(head: Head) -> BoolArray:
     inner = head.brain & off_midline & (from_bone_mm > BLOOD_FROM_BONE_MM)
     from_calcium_mm = ndimage.distance_transform_edt(head.hu < CALCIFIED_HU, sampling=geometry.spacing_mm_zyx)
     dense = inner & (smooth >= BLOOD_HU) & (from_calcium_mm > CALCIFIED_REACH_MM)
-    dense |= _rim_blood(head, smooth, from_bone_mm)
+    rim = _rim_blood(head, smooth, excess_hu, from_bone_mm)
+    dense |= rim
     thick = np.stack(
         [ndimage.distance_transform_edt(plane, sampling=(sy, sx)) > BLOOD_THICKNESS_MM / 2 for plane in dense]
     )
@@ -113,21 +124,22 @@ def hyperdense_mask(head: Head) -> BoolArray:
         return np.zeros(head.hu.shape, dtype=bool)
     labels = np.arange(1, count + 1)
     thickest = ndimage.maximum(thick, components, labels)
-    bloody = np.isin(components, labels[thickest > 0])
+    sizes_ml = np.bincount(components.ravel())[1:] * geometry.slice_voxel_ml[0]
+    one_sided = ndimage.median(excess_hu, components, labels) >= BLOOD_EXCESS_HU
+    along_skull = ndimage.mean(rim, components, labels) > 0.5
+    large = (sizes_ml >= BILATERAL_ML) & (ndimage.median(smooth, components, labels) >= BILATERAL_HU)
+    bloody = np.isin(components, labels[(thickest > 0) & (one_sided | along_skull | large)])
     return np.asarray(bloody, dtype=np.bool_)
 
 
-def _rim_blood(head: Head, smooth: Float32Array, from_bone_mm: Float32Array) -> BoolArray:
+def _rim_blood(head: Head, smooth: Float32Array, excess_hu: Float32Array, from_bone_mm: Float32Array) -> BoolArray:
     """Return dense collections along the skull of one side: bool (z, y, x)."""
-    geometry = head.geometry
-    sy, sx = geometry.pixel_spacing_mm_yx
-    other = ndimage.gaussian_filter(np.clip(head.mirrored_hu, 0, 120), (0.0, 1.5 / sy, 1.5 / sx))
     rim = head.brain & (from_bone_mm > RIM_MM[0]) & (from_bone_mm <= RIM_MM[1])
-    dense = rim & (smooth >= BLOOD_HU) & (smooth <= CALCIFIED_HU) & (smooth - other >= RIM_CONTRAST_HU)
+    dense = rim & (smooth >= RIM_HU) & (smooth <= CALCIFIED_HU) & (excess_hu >= RIM_CONTRAST_HU)
     components, _ = ndimage.label(dense)
     sizes = np.bincount(components.ravel())
     sizes[0] = 0
-    return np.asarray((sizes * geometry.slice_voxel_ml[0] >= RIM_ML)[components] & dense)
+    return np.asarray((sizes * head.geometry.slice_voxel_ml[0] >= RIM_ML)[components] & dense)
 
 
 def skull_of(head: Head) -> BoolArray:

@@ -9,9 +9,9 @@ from scipy.spatial.transform import Rotation
 import infarct.pipeline
 from infarct.anatomy import region_label
 from infarct.errors import StepFailed
-from infarct.preprocess.head import Head
+from infarct.preprocess.head import Head, mirrored_mask
 from infarct.preprocess.intracranial import segment_intracranial, segment_open_skull
-from infarct.preprocess.midplane import Midplane
+from infarct.preprocess.midplane import Midplane, mirrored
 from infarct.preprocess.noise import Noise
 from infarct.preprocess.quality import BLOOD_ML, head_flags, hyperdense_mask, scan_flags, unique_flags
 from infarct.types import Flag
@@ -181,6 +181,25 @@ def test_a_bleed_around_a_calcification_is_found(healthy_head: Head) -> None:
     """Blood in a ventricle touches the calcified choroid plexus, often."""
     blood = ball(healthy_head, 20.0)
     head = with_density(with_density(healthy_head, blood, 65.0), ball(healthy_head, 0.15), 200.0)
+    assert volume_ml(hyperdense_mask(head), head.geometry) > 10
+
+
+def with_both_sides_dense(head: Head, size_ml: float, hu: float) -> Head:
+    """The head with a dense ball in either hemisphere, each at the mirrored place of the other."""
+    one = with_density(head, ball(head, size_ml), hu)
+    other = mirrored_mask(ball(head, size_ml), head.geometry, head.midplane)
+    both = with_density(one, other, hu)
+    return replace(both, mirrored_hu=mirrored(both.hu, head.geometry, head.midplane))
+
+
+@pytest.mark.parametrize("density_hu", [60.0, 75.0])
+def test_faintly_calcified_pallida_are_no_bleed(healthy_head: Head, density_hu: float) -> None:
+    head = with_both_sides_dense(healthy_head, 1.5, density_hu)
+    assert volume_ml(hyperdense_mask(head), head.geometry) < BLOOD_ML
+
+
+def test_large_bleeds_of_both_sides_are_found(healthy_head: Head) -> None:
+    head = with_both_sides_dense(healthy_head, 10.0, 65.0)
     assert volume_ml(hyperdense_mask(head), head.geometry) > 10
 
 
