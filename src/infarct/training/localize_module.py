@@ -14,7 +14,7 @@ from infarct.networks.pretrained import load_pretrained
 from infarct.networks.transfer import infarct_logits
 from infarct.training.aspects_scores import Judged, best_cut, joined
 from infarct.training.localize_data import balanced_rows, plain_tiles
-from infarct.training.localize_recipe import LocalizeRecipe, TileLoss
+from infarct.training.localize_recipe import BestBy, LocalizeRecipe, TileLoss
 from infarct.training.module import RecipeModule, fresh
 from infarct.training.tile_store import StoredTiles
 
@@ -86,17 +86,17 @@ class LocalizeModule(RecipeModule):
         """Log the summary over the tiles of all devices."""
         scores = self.of_all_devices(self._scores)
         self._scores = []
-        self.tell(summary_of(scores), cases=len(self._validation.cases))
+        self.tell(summary_of(scores, self.recipe.best_by), cases=len(self._validation.cases))
 
 
-def summary_of(scores: list[TileScore]) -> dict[str, float]:
-    """Return what is logged of a validation; the score is the loss, as in the paper, and greater is better."""
+def summary_of(scores: list[TileScore], best_by: BestBy) -> dict[str, float]:
+    """Return what is logged of a validation; the score is the loss or the ROC AUC, and greater is better."""
     judged = joined([part for _, part in scores])
-    loss = sum(part for part, _ in scores) / len(judged.logits)
+    loss, area = sum(part for part, _ in scores) / len(judged.logits), roc_auc(judged.affected, judged.logits)
     return {
         "val_loss": loss,
-        "val_auc": roc_auc(judged.affected, judged.logits),
+        "val_auc": area,
         "val_average_precision": average_precision(judged.affected, judged.logits),
         "val_balanced_accuracy": best_cut(judged)[1],
-        "val_score": -loss,
+        "val_score": -loss if best_by == "loss" else area,
     }

@@ -14,6 +14,8 @@ from infarct.training.tile_cases import MARGIN_PX, TilePlan
 
 TileLoss = Literal["renormalised", "bce"]
 """The paper's categorical cross-entropy of the two sigmoids divided by their sum; plain cross-entropy of each."""
+BestBy = Literal["loss", "auc"]
+"""The paper's, and one that leaves calibration to what follows the training."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class LocalizeRecipe:
     and old lesions and blood. A share of both kinds are instead healthy tiles with ``implants``, depths in units of
     20 HU: see `training.tile_implants`.
     ``pretrained_sha256`` is that of the file of weights trained on ImageNet that the convolutions begin with, None
-    where they begin at random. Half of the validation tiles that judge a step are infarct, too. The other fields are as
-    in `training.recipe.Recipe`.
+    where they begin at random. Half of the validation tiles that judge a step are infarct, too; the best checkpoint is
+    the one that does best on them, ``best_by``. The other fields are as in `training.recipe.Recipe`.
     """
 
     name: str
@@ -63,6 +65,7 @@ class LocalizeRecipe:
     schedule: Schedule
     phantoms: TilePlan
     loss: TileLoss = "renormalised"
+    best_by: BestBy = "loss"
     both_healthy_share: float = 0.5
     variation: TileVariation = field(default_factory=TileVariation)
     implants: Implants = field(default_factory=Implants)
@@ -81,6 +84,8 @@ class LocalizeRecipe:
             raise BadRequest("batch, steps and intervals of a recipe must be 1 or more")
         if self.loss not in get_args(TileLoss):
             raise BadRequest(f"the loss of a recipe is one of: {', '.join(get_args(TileLoss))}")
+        if self.best_by not in get_args(BestBy):
+            raise BadRequest(f"the best checkpoint of a recipe is chosen by one of: {', '.join(get_args(BestBy))}")
         if not 0 <= self.both_healthy_share <= 1:
             raise BadRequest("the share of tiles that are healthy on both sides goes from 0 to 1")
         setting = self.phantoms.setting
@@ -173,8 +178,9 @@ VARIED_TILES: Final = TileVariation(
     noise_sd=0.08,
 )
 """0.1 of a unit are 2 HU."""
-IN_TILES: Final = Implants(share=0.5, volume_ml=(0.25, 10.0), depth=(0.08, 0.4))
-"""8 to 50 mm across in a slice of 5 mm, 1.6 to 8 HU deep."""
+IN_TILES: Final = Implants(share=0.9, volume_ml=(0.25, 10.0), depth=(0.08, 0.4))
+"""8 to 50 mm across in a slice of 5 mm, 1.6 to 8 HU deep. With a share of .5 a network on 223 phantoms learned them by
+heart after 2,000 steps; with .9 it still got better after 6,000."""
 
 GPU_LOCALIZE: Final = LocalizeRecipe(
     name="gpu",
@@ -185,9 +191,10 @@ GPU_LOCALIZE: Final = LocalizeRecipe(
     learning_rate=1e-3,
     schedule=Schedule("cosine", floor=1e-6, warm_up=200),
     phantoms=EVERYDAY_TILES,
+    best_by="auc",
     variation=VARIED_TILES,
     implants=IN_TILES,
-    weight_decay=1e-2,
+    weight_decay=5e-2,
     clip_norm=5.0,
     average_decay=0.998,
     precision="bf16",
@@ -200,7 +207,7 @@ CPU_LOCALIZE: Final = replace(
     name="cpu",
     network_config=_seeing(EVERYDAY, width=0.25, dense=(128, 64)),
     batch=64,
-    steps=10_000,
+    steps=6_000,
     schedule=Schedule("cosine", floor=1e-6, warm_up=100),
     validate_every=1_000,
     checkpoint_every=200,

@@ -61,9 +61,9 @@ def test_the_loss_by_hand() -> None:
 
 def test_the_summary_by_hand() -> None:
     parts = [(1.2, Judged(np.array([2.0, 1.0]), np.array([True, False]))), (0.6, Judged(np.zeros(1), np.array([True])))]
-    summary = summary_of(parts)
+    summary = summary_of(parts, "loss")
     assert summary["val_loss"] == pytest.approx(0.6) == pytest.approx(-summary["val_score"])
-    assert summary["val_auc"] == 0.5
+    assert summary["val_auc"] == 0.5 == summary_of(parts, "auc")["val_score"]
     assert summary["val_average_precision"] == pytest.approx((1 + 2 / 3) / 2)
 
 
