@@ -24,6 +24,7 @@ from infarct.cli.models_in_use import (
 from infarct.cli.output import Steps, check_output, set_up_log, step_bar, write_results
 from infarct.cli.previous import PreviousOption, read_previous
 from infarct.cli.reader import ReaderOption, SetOption, read_overrides
+from infarct.cli.words import joined
 from infarct.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -97,8 +98,9 @@ def analyze(
         raise BadRequest("give --symptomatic-side or --side-rule, not both")
     overrides = read_overrides(set_regions, reader)
     earlier = read_previous(previous, onset_hours)
-    extras = read_formats(formats, deidentify=deidentify)
-    check_systems(systems, weights, regions)
+    extras = read_formats(joined(formats), deidentify=deidentify)
+    wanted = joined(systems)
+    check_systems(wanted, weights, regions)
     check_output(output, source=source)
     request = Request(
         onset_hours=onset_hours,
@@ -106,7 +108,7 @@ def analyze(
         symptomatic_side=symptomatic_side.value if symptomatic_side else None,
         side_rule=side_rule.value if side_rule else "evidence",
         overrides=overrides,
-        named=named_systems(systems),
+        named=named_systems(wanted),
         earlier=earlier,
     )
     with step_bar(len(STEPS) + 3, quiet=quiet) as steps:
@@ -114,7 +116,7 @@ def analyze(
         scan = read_scan(source, series_uid=series)
         check_formats(scan, extras.formats)
         steps.begin("loading")
-        models = load_models(systems, weights=weights, regions=regions, device=device, precision=precision)
+        models = load_models(wanted, weights=weights, regions=regions, device=device, precision=precision)
         report, findings = analyze_and_write(scan, request, output, steps=steps, models=models, extras=extras)
     show(report, findings, as_json=as_json)
 

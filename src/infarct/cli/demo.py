@@ -11,6 +11,7 @@ from infarct.cli.analyze import JsonOption, QuietOption, VerboseOption, analyze_
 from infarct.cli.formats import FormatOption, read_formats
 from infarct.cli.models_in_use import SystemsOption, check_systems, load_models, named_systems
 from infarct.cli.output import check_output, set_up_log, step_bar
+from infarct.cli.words import joined
 
 if TYPE_CHECKING:
     from infarct.phantom import Sample
@@ -28,28 +29,32 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another patient.")] = DEMO_SEED,
     healthy: Annotated[bool, typer.Option("--healthy", help="A patient without an acute infarct.")] = False,
     systems: SystemsOption = None,
-    formats: FormatOption = DEMO_FORMATS,
+    formats: FormatOption = None,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a phantom patient, read it, and print where the report is; the scan is there too, as DICOM."""
+    """Make a phantom patient, read it, and print where the report is; the scan is there too, as DICOM.
+
+    Without --format a PDF, segmentations and the structured report are written as well.
+    """
     from infarct.phantom import sample
     from infarct.pipeline import STEPS, Request
 
     set_up_log(verbose=verbose)
-    extras = read_formats(formats)
-    check_systems(systems, None)
+    extras = read_formats(joined(formats) or DEMO_FORMATS)
+    wanted = joined(systems)
+    check_systems(wanted, None)
     check_output(output)
     with step_bar(len(STEPS) + 4, quiet=quiet) as steps, TemporaryDirectory(prefix="infarct-demo-") as place:
         steps.begin("loading")
-        models = load_models(systems)
+        models = load_models(wanted)
         steps.begin("phantom")
         made = sample("healthy" if healthy else "aspects", seed)
         hours = made.patient.stroke.onset_h if made.patient.stroke else None
         steps.begin("reading")
         scan, series = stored_and_read(made, Path(place) / "scan", hours)
-        request = Request(onset_hours=hours, named=named_systems(systems))
+        request = Request(onset_hours=hours, named=named_systems(wanted))
         extras = replace(extras, scan=series)
         report, findings = analyze_and_write(scan, request, output, steps=steps, models=models, extras=extras)
     show(report, findings, as_json=as_json)

@@ -15,9 +15,10 @@ FORMAT_CHOICES: "tuple[Format, ...]" = ("pdf", "seg", "sr", "sc", "dicom-pdf", "
 DICOM_CHOICES = ("seg", "sr", "sc", "dicom-pdf")
 
 FormatOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--format",
+        metavar="<str>",
         help=f"What else to write, comma-separated: some of {', '.join(FORMAT_CHOICES)}. "
         f"{', '.join(DICOM_CHOICES)} are DICOM objects and need a DICOM input.",
     ),

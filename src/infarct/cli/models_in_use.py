@@ -45,9 +45,10 @@ class RegionsChoice(StrEnum):
 
 
 SystemsOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--systems",
+        metavar="<str>",
         help=f"Trained systems to run beside the baseline: some of {', '.join(SYSTEM_CHOICES)}, or none. If not given: "
         "those whose weights are shipped or given.",
     ),
