@@ -54,7 +54,8 @@ class LabelledScan:
     the skull (bool); ``hemorrhage`` (uint8) is 1 parenchymal, 2 intraventricular, 3 subarachnoid, 4 subdural,
     5 transformation of the infarct; ``regions`` (uint8) the ASPECTS regions, labels of `infarct.anatomy`. None: not
     labelled. Empty: labelled, and there is nothing. ``detectability`` is the ideal observer's d' of the acute infarct
-    in this scan, anatomy included, where the scan is simulated. ``aspects`` says which regions are affected.
+    in this scan, anatomy included, where the scan is simulated, and ``midline_shift_mm`` how far the midline lies off,
+    positive to the patient's left. ``aspects`` says which regions are affected.
 
     Raises `ValueError` where an array does not fit the scan or has another type.
     """
@@ -67,6 +68,7 @@ class LabelledScan:
     detectability: float | None = None
     regions: LabelArray | None = None
     aspects: AspectsTruth | None = None
+    midline_shift_mm: float | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in _TYPES.items():

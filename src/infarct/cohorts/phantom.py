@@ -58,6 +58,7 @@ def render_case(patient: Patient, device: str = "cpu") -> LabelledScan:
         if visit.signal_hu is None
         else detectability(visit.signal_hu, visit.protocol, visit.geometry, anatomical=True),
         regions=truth["aspects"],
+        midline_shift_mm=visit.midline_shift_mm,
         aspects=None if patient.preset == "followup" else _aspects(patient, visit),
     )
 

@@ -103,13 +103,22 @@ class VolumeResult:
 class FollowupResults:
     """What was told of one scan: its blood, and its infarct by each set of networks; at least one.
 
-    ``midline_mm`` is how far the midline was found off the middle, None where it could not be told.
+    ``midline_mm`` is how far the midline was found off the middle, None where it could not be told, and
+    ``true_midline_mm`` how far it lies off, None where nobody knows; both positive to the patient's left.
     """
 
     about: FollowupAbout
     blood: BloodResult
     by_method: dict[str, VolumeResult]
     midline_mm: float | None = None
+    true_midline_mm: float | None = None
+
+    @property
+    def midline_error_mm(self) -> float | None:
+        """By how much the midline was told farther to the left than it lies; None where either is not known."""
+        if self.midline_mm is None or self.true_midline_mm is None:
+            return None
+        return self.midline_mm - self.true_midline_mm
 
 
 def crossed(true: LabelArray, found: LabelArray, geometry: Geometry) -> dict[str, dict[str, float]]:
@@ -149,6 +158,7 @@ def _read(stored: Mapping[str, Any]) -> FollowupResults:
         blood=BloodResult(counts=None if counts is None else Counts(**counts), **blood),
         by_method={str(name): _read_volume(one) for name, one in by_method.items()},
         midline_mm=stored["midline_mm"],
+        true_midline_mm=stored["true_midline_mm"],
     )
 
 

@@ -33,6 +33,7 @@ from infarct.evaluation.volumetry import (
 )
 from infarct.evaluation.volumetry_pictures import followup_picture
 from infarct.evaluation.volumetry_report import write_volumetry_report
+from infarct.findings import FollowupInfarct
 from infarct.measure.overlap import count
 from infarct.measure.severity import infarct_mean_hu
 from infarct.pipeline import prepare_head
@@ -221,10 +222,17 @@ def evaluate_labelled(
             )
             for name, result in found.by_method.items()
         },
-        midline_mm=first.followup.midline_shift_mm,
+        midline_mm=_midline(first.followup),
+        true_midline_mm=labelled.midline_shift_mm,
     )
     picture = followup_picture(scan, next(iter(labels.values())), truth, labelled.intracranial)
     return Evaluated(results, {ONLY_REPORT: picture})
+
+
+def _midline(followup: FollowupInfarct) -> float | None:
+    """Return the shift that was told, positive to the patient's left."""
+    shift_mm = followup.midline_shift_mm
+    return -shift_mm if shift_mm is not None and followup.midline_shift_side == "right" else shift_mm
 
 
 def find_followup(scan: Scan, systems: FollowupSystems) -> Found:

@@ -159,7 +159,8 @@ class VolumetryOverview:
 
     ``refused`` scans have no answer and are in no other number. ``outside`` infarcts have a density in no class and
     count in the nearest one, ``no_class`` have none. ``blood_auc`` is the area under the ROC of the probability of any
-    blood; ``midline_told`` counts scans in which the shift of the midline could be measured.
+    blood; ``midline_told`` counts scans in which the shift of the midline could be measured, ``midline_error`` is how
+    far it was off in mm, where the true one is known.
     """
 
     group: str
@@ -174,6 +175,7 @@ class VolumetryOverview:
     no_blood_label: int
     blood_auc: Interval
     midline_told: int
+    midline_error: Spread
     seconds: Spread
 
 
@@ -440,8 +442,13 @@ def _overview(
         no_blood_label=sum(case.about.blood_ml is None for case in cases),
         blood_auc=_auc(rated, resamples),
         midline_told=sum(case.midline_mm is not None for case in cases),
+        midline_error=spread((_size(case.midline_error_mm) for case in cases), cases),
         seconds=spread((math.nan if value is None else value for value in first), cases),
     )
+
+
+def _size(value: float | None) -> float:
+    return math.nan if value is None else abs(value)
 
 
 def _auc(cases: Sequence[FollowupResults], resamples: int) -> Interval:

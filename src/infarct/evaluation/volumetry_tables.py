@@ -150,7 +150,7 @@ def overview(summary: VolumetrySummary) -> Table:
     after = {
         **{"outside": "Density in no class", "no_class": "Density unknown", "blood": "With blood"},
         **{"no_blood_label": "Blood not labelled", "blood_auc": "AUC of the probability of blood"},
-        **{"midline_told": "Midline measured", "seconds": "Seconds a scan"},
+        **{"midline_told": "Midline measured", "midline_error": "Its error, mm", "seconds": "Seconds a scan"},
     }
     columns = (
         GROUP,
@@ -209,7 +209,8 @@ def cases(results: Sequence[FollowupResults]) -> Table:
         Column(name, name)
         for name in (
             *(*about, "method", "found_ml", "dice", *(f"{name}_ml" for name in networks)),
-            *("blood_method", "blood_suspected", "blood_found_ml", "blood_probability", "midline_mm", "seconds"),
+            *("blood_method", "blood_suspected", "blood_found_ml", "blood_probability"),
+            *("midline_mm", "true_midline_mm", "seconds"),
         )
     )
     rows = tuple(
@@ -217,7 +218,7 @@ def cases(results: Sequence[FollowupResults]) -> Table:
             *(getattr(case.about, name) for name in about),
             *(method, told.found_ml, told.dice, *(told.by_network_ml.get(name) for name in networks)),
             *_blood_cells(case),
-            *(case.midline_mm, told.seconds),
+            *(case.midline_mm, case.true_midline_mm, told.seconds),
         )
         for case in results
         for method, told in case.by_method.items()

@@ -14,6 +14,7 @@ from infarct.phantom.chronic import Chronic
 from infarct.phantom.diffusion import DiffusionMaps, diffusion_maps, draw_diffusion
 from infarct.phantom.ischemia import Lesions
 from infarct.phantom.landmarks import add_landmarks
+from infarct.phantom.midline import midline_shift_mm
 from infarct.phantom.patient import Patient, Preset, Protocol, Split
 from infarct.phantom.perfusion import PerfusionMaps, draw_perfusion, perfusion_maps
 from infarct.phantom.presets import draw
@@ -40,7 +41,8 @@ class Visit:
     bool ``infarct`` (what this CT may show), ``core``, ``penumbra``, ``old_infarct``, ``intracranial``; uint8
     ``hemorrhage`` (1 parenchymal, 2 intraventricular, 3 subarachnoid, 4 subdural, 5 transformation of the infarct),
     ``aspects``, ``territories``, ``tissue`` (`TISSUES`); bool ``staining`` by contrast, which is no hemorrhage.
-    ``signal_hu`` is what the acute infarct adds to the noise-free picture, None without one.
+    ``signal_hu`` is what the acute infarct adds to the noise-free picture, None without one; ``midline_shift_mm`` says
+    how far the middle of the head has moved, positive to the patient's left (`phantom.midline`), None: not known.
     """
 
     hu: Tensor
@@ -50,6 +52,7 @@ class Visit:
     volumes_ml: dict[str, float]
     """Volumes of the same masks in the head itself, before any slicing."""
     signal_hu: Tensor | None = field(repr=False, default=None)
+    midline_shift_mm: float | None = None
 
     def scan(self, name: str) -> Scan:
         """Return the CT as a `Scan`, as the readers give it; ``name`` goes into its source."""
@@ -211,7 +214,7 @@ def _visit(head: Head, protocol: Protocol, device: str, *, followup: bool) -> Vi
     signal = None
     if head.infarct_hu is not None and not followup:
         signal = scanner.render_difference(head.infarct_hu, canvas.grid, scanned.geometry, protocol)
-    return Visit(scanned.hu, scanned.geometry, protocol, truth, volumes, signal)
+    return Visit(scanned.hu, scanned.geometry, protocol, truth, volumes, signal, midline_shift_mm(canvas))
 
 
 def _tissue(canvas: Canvas) -> Tensor:

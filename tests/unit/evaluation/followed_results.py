@@ -36,7 +36,9 @@ def followed(
             counts=Counts(10, 10, 10, 1000) if blood_ml else Counts(0, 0, 0, 1000),
             crossed_ml={"parenchymal": {"parenchymal": 1.0, "none": 0.5}} if blood_ml else {},
         )  # fmt: skip
-    return FollowupResults(about, blood, by_method or {"three": told(truth_ml, ill=truth_ml > 0)}, midline_mm=1.5)
+    return FollowupResults(
+        about, blood, by_method or {"three": told(truth_ml, ill=truth_ml > 0)}, midline_mm=-1.5, true_midline_mm=1.0
+    )
 
 
 def drawn_followups(count: int) -> list[FollowupResults]:

@@ -105,6 +105,17 @@ def test_an_infarct_that_is_found_agrees_with_the_truth(known: Known, found: Fol
     assert "Jane" not in about.id + about.patient
     assert (three.seconds or 0) > 0
     assert found.midline_mm is not None
+    assert found.true_midline_mm is None
+    assert found.midline_error_mm is None
+
+
+def test_the_midline_is_held_against_the_truth_with_its_side(known: Known, answer: Found) -> None:
+    """A shift to the right is negative, in the answer as in the truth."""
+    three = answer.by_method["three"]
+    right = three.followup.model_copy(update={"midline_shift_mm": 4.0, "midline_shift_side": "right"})
+    told = replace(answer, by_method={**answer.by_method, "three": replace(three, followup=right)})
+    found = evaluate(told, replace(known.labelled, midline_shift_mm=-3.0))
+    assert (found.midline_mm, found.true_midline_mm, found.midline_error_mm) == (-4.0, -3.0, -1.0)
 
 
 def test_other_networks_are_judged_on_their_own(found: FollowupResults) -> None:

@@ -144,6 +144,7 @@ def test_what_has_no_answer_is_counted(summary: VolumetrySummary) -> None:
     assert here.by_class == {"severe": 1, "intermediate": 2, "subtle": 1}
     assert (here.outside, here.no_class) == (1, 1)
     assert here.blood_auc.estimate == pytest.approx(6 / 9)  # ties count half
+    assert (here.midline_told, here.midline_error.mean.estimate) == (7, 2.5)  # told to the wrong side
     assert (there.group, there.scans, there.refused) == ("there", 0, 1)
     names = [table.name for table in volumetry_tables(summary, CASES, FAILURES)]
     assert names == [
