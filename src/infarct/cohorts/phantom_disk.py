@@ -40,6 +40,7 @@ class Session:
     name: str
     rectified: bool
     detectability: float | None
+    midline_shift_mm: float | None
     aspects: AspectsTruth | None = None
 
     @property
@@ -130,6 +131,7 @@ def _session(raw: Path, truth: Path, session: str, record: Mapping[str, Any]) ->
         f"{raw.name}_{place}",
         rectified=about["grid"] == "rectified",
         detectability=observed["anatomical"] if observed else None,
+        midline_shift_mm=about.get("midline_shift_mm"),
         aspects=_aspects(record) if session == "acute" else None,
     )
 
@@ -168,11 +170,14 @@ def load_session(files: Session) -> LabelledScan:
     blood = _labels(files, HEMORRHAGE, scan.geometry)
     return LabelledScan(
         scan=scan,
+        lesion=masks["lesion"],
+        old=masks["old"],
+        intracranial=masks["intracranial"],
         hemorrhage=blood,
         detectability=files.detectability,
+        midline_shift_mm=files.midline_shift_mm,
         regions=_labels(files, REGIONS, scan.geometry),
         aspects=files.aspects,
-        **masks,
     )
 
 

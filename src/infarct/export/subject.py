@@ -110,6 +110,7 @@ class _SubjectWriter:
             "volumes_ml": visit.volumes_ml,
             "file_volumes_ml": volumes,
             "detectability": _detectability(visit),
+            "midline_shift_mm": visit.midline_shift_mm,
         }
 
     def _visit_truth(self, session: str, truth: dict[str, Any], grid: FileGrid) -> dict[str, float]:

@@ -46,4 +46,4 @@ def _visit(protocol: Protocol, geometry: Geometry, *, stroke: bool, seed: int) -
         truth |= {"infarct": mask, "core": mask, "penumbra": torch.zeros_like(mask)}
     volumes = dict.fromkeys(("infarct", "core", "penumbra", "intracranial", "old_infarct", "hemorrhage"), 1.0)
     hu = torch.from_numpy(fake_head(seed=seed))
-    return Visit(hu, geometry, protocol, truth, volumes)
+    return Visit(hu, geometry, protocol, truth, volumes, midline_shift_mm=-2.5)

@@ -45,6 +45,7 @@ def test_a_subject_is_read_as_it_was_made(tmp_path: Path, monkeypatch: pytest.Mo
     assert phantom_disk.find(root) == root
     (case,) = phantom_disk.read(root).cases
     loaded = case.load()
+    assert loaded.midline_shift_mm == -2.5
     np.testing.assert_array_equal(loaded.scan.hu, fake_head())
     np.testing.assert_array_equal(loaded.lesion, lesion())
     np.testing.assert_array_equal(loaded.old, old_lesion())
@@ -58,6 +59,7 @@ def test_a_subject_is_read_as_it_was_made(tmp_path: Path, monkeypatch: pytest.Mo
 def test_regions_are_read_with_what_is_known_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (case,) = phantom_disk.read(written(tmp_path / "out", monkeypatch)).cases
     loaded = case.load()
+    assert loaded.midline_shift_mm == -2.5
     truth = loaded.aspects
     assert loaded.regions is not None
     assert set(np.unique(loaded.regions)) == {5}

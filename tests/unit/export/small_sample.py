@@ -53,7 +53,7 @@ def _visit(patient: Patient, protocol: Protocol, geometry: Geometry) -> Visit:
     if patient.stroke is not None:
         truth |= {"infarct": infarct, "core": infarct, "penumbra": torch.zeros_like(infarct)}
     volumes = dict.fromkeys(("infarct", "core", "penumbra", "intracranial", "old_infarct", "hemorrhage"), 12.3456)
-    return Visit(hu, geometry, protocol, truth, volumes)
+    return Visit(hu, geometry, protocol, truth, volumes, midline_shift_mm=-2.5)
 
 
 def _perfusion(pose: Pose) -> PerfusionMaps:

@@ -146,6 +146,7 @@ def test_truth_says_where_heads_lie_and_how_large_lesions_are(tmp_path: Path, mo
     np.testing.assert_allclose(np.array(acute["perfusion"]["to_ct_lps"]) @ in_maps, world, atol=1e-9)
     np.testing.assert_allclose(np.array(truth["sessions"]["mri"]["diffusion"]["to_ct_lps"]) @ point, world, atol=1e-9)
     assert acute["volumes_ml"]["infarct"] == 12.3456
+    assert acute["midline_shift_mm"] == -2.5
     assert acute["file_volumes_ml"]["infarct"] == pytest.approx(3 * 8 * 4 * 0.36)
     assert set(truth["participant"]) == set(COLUMNS)
     assert truth["digest"] == made.patient.digest()
