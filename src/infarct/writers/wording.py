@@ -460,7 +460,7 @@ def bleeding_method(findings: Findings) -> str:
     if findings.hemorrhage is None:
         return ""
     if findings.hemorrhage.method == RULE:
-        return "By density and place alone: thin, faint or midline blood is not found."
+        return "By density and place alone: thin, faint, midline and most subdural blood is not found."
     return f"{method_sentence(findings.hemorrhage.method)} {probability_note(findings, HEMORRHAGE)}".rstrip()
 
 
