@@ -14,6 +14,7 @@ import numpy as np
 from infarct.anatomy import MarkedSide, Territory, region_label
 from infarct.findings import SYSTEM_NAMES, Agreement, Aspects, FollowupInfarct, HyperdenseArtery, Infarct, Overlap
 from infarct.measure.overlap import count
+from infarct.prose import listed, sentence
 from infarct.systems.lesions import territories_of
 from infarct.types import BoolArray, Flag, LabelArray
 from infarct.volume import Geometry, volume_ml
@@ -119,17 +120,17 @@ def _disagreements(marks: Sequence[Mark], overlaps: Sequence[Overlap], geometry:
         alone_ml = _alone_ml(one, other, geometry)
         if alone_ml >= NOTABLE_ML:
             where = f"{alone_ml:.0f} ml" if one.side in ("both", "none") else f"{alone_ml:.0f} ml on the {one.side}"
-            yield f"{_sentence(one.system)} marks {where} where {SYSTEM_NAMES[other.system]} finds nothing."
+            yield f"{_listed([one.system])} marks {where} where {SYSTEM_NAMES[other.system]} finds nothing."
     sides = {mark.system: mark.side for mark in marks}
     for overlap in overlaps:
         one_name, other_name = overlap.systems
         if overlap.share_of_smaller < APART_SHARE and {sides[one_name], sides[other_name]} != {"left", "right"}:
-            yield f"{_sentence(one_name)} and {SYSTEM_NAMES[other_name]} mark different places."
+            yield f"{_listed([one_name])} and {SYSTEM_NAMES[other_name]} mark different places."
     outlined = [(mark.volume_ml, mark.system) for mark in marks if mark.volume_ml]
     for pair in combinations(outlined, 2):
         (less_ml, smaller), (more_ml, larger) = sorted(pair)
         if more_ml > VOLUME_RATIO * less_ml and more_ml - less_ml > VOLUME_GAP_ML:
-            yield f"{_sentence(larger)} measures {more_ml:.0f} ml, {SYSTEM_NAMES[smaller]} {less_ml:.0f} ml."
+            yield f"{_listed([larger])} measures {more_ml:.0f} ml, {SYSTEM_NAMES[smaller]} {less_ml:.0f} ml."
 
 
 def _alone_ml(one: Mark, other: Mark, geometry: Geometry) -> float:
@@ -140,16 +141,9 @@ def _alone_ml(one: Mark, other: Mark, geometry: Geometry) -> float:
     return volume_ml(seen, geometry)
 
 
-def _sentence(system: str) -> str:
-    words = SYSTEM_NAMES[system]
-    return words[0].upper() + words[1:]
-
-
 def _listed(systems: Sequence[str], *, first: bool = True) -> str:
-    names = [SYSTEM_NAMES[system] for system in systems]
-    if first:
-        names[0] = _sentence(systems[0])
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    names = listed([SYSTEM_NAMES[system] for system in systems])
+    return sentence(names) if first else names
 
 
 def _verb(systems: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from infarct.anatomy import region_label
 from infarct.findings import Analysis, RegionFinding, as_counted
+from infarct.prose import sentence
 from infarct.types import Float32Array, Float64Array, LabelArray
 from infarct.volume import Scan
 from infarct.writers.key_slices import (
@@ -20,7 +21,7 @@ from infarct.writers.key_slices import (
     slice_text,
 )
 from infarct.writers.panels import ATTENTION_SCALE, STROKE_WINDOW, Field, LineStyle, Overlay, Panel, head_field
-from infarct.writers.wording import regions_named, sentence
+from infarct.writers.wording import regions_named
 
 MOST_SLICES: Final = 4
 WELL_SHOWN: Final = 0.6

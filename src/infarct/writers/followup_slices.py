@@ -5,11 +5,11 @@ from typing import Final
 import numpy as np
 
 from infarct.findings import Analysis
+from infarct.prose import listed, sentence
 from infarct.types import LabelArray
 from infarct.volume import Scan
 from infarct.writers.key_slices import Picture, slab_hu, slab_note, slice_text
 from infarct.writers.panels import STROKE_WINDOW, Field, LineStyle, Outline, Panel, head_field
-from infarct.writers.wording import listed, sentence
 
 PICTURED: Final = 4
 """Slices that are shown."""

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from infarct.findings import LONGEST_NAME, Analysis
+from infarct.prose import listed, sentence
 from infarct.volume import Scan
 from infarct.writers import wording
 from infarct.writers.attention_slices import attention_slices
@@ -140,10 +141,11 @@ def _environment() -> Environment:
         "signed": wording.signed,
         "ml": wording.millilitres,
         "pct": wording.percent,
-        "sentence": wording.sentence,
+        "sentence": sentence,
     }
     environment.globals |= {
         "wording": wording,
+        "listed": listed,
         "region_styles": REGION_STYLES,
         "difference_colours": DIFFERENCE_SCALE.colours,
         "tile_style": TILE_STYLE,

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from infarct.findings import Analysis, Patch
+from infarct.prose import sentence
 from infarct.types import BoolArray, Float32Array
 from infarct.volume import Scan
 from infarct.writers.key_slices import Picture, slab_hu, slab_note, slice_text
@@ -19,7 +20,6 @@ from infarct.writers.panels import (
     Panel,
     head_field,
 )
-from infarct.writers.wording import sentence
 
 TILE_STYLE: Final = LineStyle("#ff7a2e", 1.4)
 """Vermillion as of lesions: apart from the blue of probabilities for every kind of colour vision."""

@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from infarct.anatomy import REGION_NAMES, Region, Side, region_label
 from infarct.findings import LEAST_EVIDENCE_HU, Analysis, Aspects, Findings, Lesion, Maps
+from infarct.prose import sentence
 from infarct.types import BoolArray, Float32Array, LabelArray
 from infarct.volume import Geometry, Scan, resample, resample_labels, resample_mask
 from infarct.writers import wording
@@ -380,7 +381,7 @@ def _aspects(findings: Findings, aspects: Aspects, shown: Viewed) -> dict[str, A
             {
                 **finding.model_dump(include=set(_COUNTED)),
                 "label": region_label(finding.region, finding.side),
-                "title": f"{wording.sentence(finding.side)} {finding.region}, {REGION_NAMES[finding.region]}",
+                "title": f"{sentence(finding.side)} {finding.region}, {REGION_NAMES[finding.region]}",
                 "finding": finding_of(finding),
                 "index_zyx": shown.region_places.get((finding.region, finding.side)),
                 "evidence": _evidence(cell, finding.volume_ml, bounds.get(finding.region)),

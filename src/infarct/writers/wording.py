@@ -26,6 +26,7 @@ from infarct.findings import (
     as_counted,
 )
 from infarct.measure.severity import followup_class
+from infarct.prose import listed, sentence
 from infarct.types import Flag, Severity
 from infarct.writers.key_slices import Finding, finding_of
 
@@ -201,16 +202,6 @@ def percent(probability: float | None) -> str:
     if 0.99 < probability < 1:
         return f">{NO_BREAK}99{NO_BREAK}%"
     return f"{probability * 100:.0f}{NO_BREAK}%"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return names as a list in a sentence: a, b and c."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
-
-
-def sentence(text: str) -> str:
-    """Return ``text`` with a capital first letter."""
-    return text[:1].upper() + text[1:]
 
 
 def banner(findings: Findings) -> Banner:

@@ -48,11 +48,6 @@ def test_percent(value: float | None, text: str) -> None:
     assert wording.percent(value) == text.replace(" ", wording.NO_BREAK)
 
 
-@pytest.mark.parametrize(("names", "text"), [([], ""), (["C"], "C"), (["C", "I"], "C and I"), ("CIL", "C, I and L")])
-def test_listed(names: list[str], text: str) -> None:
-    assert wording.listed(names) == text
-
-
 @pytest.mark.parametrize(
     ("severities", "level"),
     [
