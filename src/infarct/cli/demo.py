@@ -42,8 +42,8 @@ def demo(
     from infarct.pipeline import STEPS, Request
 
     set_up_log(verbose=verbose)
-    extras = read_formats(joined(formats) or DEMO_FORMATS)
-    wanted = joined(systems)
+    asked, wanted = joined(formats), joined(systems)
+    extras = read_formats(DEMO_FORMATS if asked is None else asked)
     check_systems(wanted, None)
     check_output(output)
     with step_bar(len(STEPS) + 4, quiet=quiet) as steps, TemporaryDirectory(prefix="infarct-demo-") as place:

@@ -28,3 +28,10 @@ def test_the_first_of_two_counts(tmp_path, words: list[str], wrong: str) -> None
     assert result.exit_code != 0
     assert wrong in str(result.exception) + result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_list_of_formats_is_refused_by_the_demo_too(tmp_path) -> None:
+    """It is not the same as none given."""
+    result = CliRunner().invoke(app, ["demo", "-o", str(tmp_path / "out"), "--format", ""])
+    assert "--format takes" in str(result.exception) + result.output
+    assert not (tmp_path / "out").exists()
