@@ -1,9 +1,11 @@
 """What the ideal observer reaches on balanced tiles: the ceiling of every method that looks at one tile.
 
-The observer knows how the infarct would look where it looks, and all that hides it: scanner noise and the differences
-of healthy sides (`phantom.observer`). A tile of the infarct has the d' of what can be seen of it, a normal one has 0,
-both with a normal error of 1: over all tiles the ROC AUC is the mean of Phi(d' / sqrt 2). It is told for squares of the
-tile's slice about its middle, the tile alone and larger ones, and for the whole infarct in all slices.
+The observer compares the sides. It knows how the infarct would look where it looks, and all that hides it: scanner
+noise and the differences of healthy sides (`phantom.observer`). A tile of the infarct has the d' of what can be seen of
+it, both kinds have a normal error of 1. A normal tile that is healthy on both sides has 0, and over all tiles the ROC
+AUC is the mean of Phi(d' / sqrt 2). At the place mirrored to the infarct, where the paper takes its normal
+tiles, the difference is the same with its sign turned: there it is the mean of Phi(2 d' / sqrt 2). Both are told for
+squares of the tile's slice about its middle, the tile alone and larger ones, and for the whole infarct in all slices.
 
 Run: python bench/ideal_tiles.py [patients] [split]
 """
@@ -89,6 +91,12 @@ def seen(visit: Visit, random: np.random.Generator) -> Iterator[list[float]]:
         yield [*views, whole]
 
 
+def auc(area: np.ndarray, owners: list[str]) -> str:
+    """Return the mean of ``area`` (tiles,) with its 95 % interval by patient, the ``owners`` of the tiles."""
+    told = resampled(lambda chosen: float(area[chosen].mean()), owners, resamples=200)
+    return f"{told.estimate:.3f} ({told.low:.3f} to {told.high:.3f})"
+
+
 def main(size: int, split: Split) -> None:
     random = np.random.default_rng(0)
     rows, owners = [], []
@@ -102,11 +110,11 @@ def main(size: int, split: Split) -> None:
     for view, seen_of in zip(
         (*(f"{tiles} x {tiles} tiles" for tiles in FIELDS), "whole infarct"), np.array(rows).T, strict=True
     ):
-        area = stats.norm.cdf(seen_of / np.sqrt(2))
-        told = resampled(lambda chosen, area=area: float(area[chosen].mean()), owners, resamples=200)
         middle, low, high = (f"{value:.2f}" for value in np.percentile(seen_of, [50, 25, 75]))
-        auc = f"AUC {told.estimate:.3f} ({told.low:.3f} to {told.high:.3f})"
-        print(f"{view:14} {auc}, d' {middle} ({low} to {high})")
+        healthy, mirrored = (auc(stats.norm.cdf(apart * seen_of / np.sqrt(2)), owners) for apart in (1, 2))
+        print(
+            f"{view:14} AUC: healthy on both sides {healthy}, mirrored place {mirrored}; d' {middle} ({low} to {high})"
+        )
 
 
 if __name__ == "__main__":

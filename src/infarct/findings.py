@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from infarct.anatomy import MarkedSide, Region, Side, Territory
+from infarct.model_card import ModelCard
 from infarct.types import BoolArray, Flag, Float32Array, Float64Array, LabelArray
 
 SCHEMA_VERSION: Final = "1.6"
@@ -372,12 +373,12 @@ class Maps:
 class Analysis:
     """What the pipeline hands to the writers.
 
-    ``cards`` are the model cards of the weights that took part, in Markdown, by the SHA-256 of the weights.
+    ``cards`` are the model cards of the weights that took part, by the SHA-256 of the weights.
     """
 
     findings: Findings
     maps: Maps
-    cards: Mapping[str, str] = field(default_factory=dict)
+    cards: Mapping[str, ModelCard] = field(default_factory=dict)
 
 
 def json_schema() -> str:

@@ -68,7 +68,7 @@ from infarct.systems.serial import compared
 from infarct.systems.volumetry import Volumetry, VolumetryResult, label_map, measure_followup
 from infarct.types import BoolArray, Flag, Float32Array
 from infarct.volume import Geometry, Scan, resample, resample_labels, resample_mask
-from infarct.weights import card_markdown
+from infarct.weights import card_of
 
 STEPS: Final = (
     "brain",
@@ -206,7 +206,7 @@ def analyze(
         provenance=_provenance(config, request, models),
         timings_s=clock.timings_s,
     )
-    cards = {model.weights.sha256: card_markdown(model.weights) for model in models.taking_part()}
+    cards = {model.weights.sha256: card_of(model.weights) for model in models.taking_part()}
     return Analysis(findings, maps, cards)
 
 

@@ -45,6 +45,6 @@ def _table(entries: "tuple[ShippedWeights, ...]") -> str:
 
 
 def _card(entry: "ShippedWeights") -> str:
-    from infarct.weights import card_markdown, load_weights
+    from infarct.weights import card_of, load_weights
 
-    return card_markdown(load_weights(entry.name))
+    return card_of(load_weights(entry.name)).markdown()

@@ -1,8 +1,9 @@
-"""The model card of a weight file as Markdown."""
+"""The model card of a set of weights."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from infarct.model_card import IDENTITY, Block, ModelCard, Section
 from infarct.weights.weight_set import WeightSet
 
 FIRST_SECTIONS: Final = ("summary", "data", "recipe", "training", "metrics", "known_failures")
@@ -10,15 +11,21 @@ FIRST_SECTIONS: Final = ("summary", "data", "recipe", "training", "metrics", "kn
 NOTICE: Final = "Research use only; not a medical device."
 
 
-def card_markdown(weights: WeightSet, *, size_bytes: int | None = None) -> str:
-    """Return the model card of ``weights``: what identifies them, then a section for each entry of their ``card``."""
-    lines = [f"# {weights.name}", "", NOTICE, "", *_table(_identity(weights, size_bytes)), ""]
+def card_of(weights: WeightSet, *, size_bytes: int | None = None) -> ModelCard:
+    """Return the model card of ``weights``: what identifies them, a section for each entry of their ``card``, and the
+    settings.
+    """
     order = [key for key in FIRST_SECTIONS if key in weights.card]
     order += [key for key in weights.card if key not in order]
-    for key in order:
-        lines += [f"## {_words(key).capitalize()}", "", *_section(weights.card[key]), ""]
-    lines += ["## Settings", "", *_bullets(weights.settings, 0), ""]
-    return "\n".join(lines)
+    identity = (_text(NOTICE), _table(("", ""), _identity(weights, size_bytes).items()))
+    return ModelCard(
+        weights.name,
+        (
+            Section(IDENTITY, identity),
+            *(Section(_words(key).capitalize(), (_block(weights.card[key]),)) for key in order),
+            Section("Settings", (_bullets(weights.settings),)),
+        ),
+    )
 
 
 def _identity(weights: WeightSet, size_bytes: int | None) -> dict[str, Any]:
@@ -32,33 +39,38 @@ def _identity(weights: WeightSet, size_bytes: int | None) -> dict[str, Any]:
     return identity if size_bytes is None else {**identity, "size": f"{size_bytes / 2**20:.1f} MiB"}
 
 
-def _section(entry: Any) -> list[str]:
-    """Return an entry of a card as lines: a list of alike objects as a table, other data as bullets, text as it is."""
+def _block(entry: Any) -> Block:
+    """Return an entry of a card: a list of alike objects as a table, other data as a list, text as it is."""
     if isinstance(entry, Mapping):
-        return list(_bullets(entry, 0))
+        return _bullets(entry)
     if isinstance(entry, list | tuple):
         if entry and all(isinstance(row, Mapping) and row.keys() == entry[0].keys() for row in entry):
-            return _rows([_words(key) for key in entry[0]], [list(row.values()) for row in entry])
-        return [f"- {_value(item)}" for item in entry]
-    return [_value(entry)]
+            return _table(map(_words, entry[0]), (row.values() for row in entry))
+        return Block("list", tuple((_value(item),) for item in entry), (0,) * len(entry))
+    return _text(_value(entry))
 
 
-def _bullets(entries: Mapping[str, Any], depth: int) -> Iterator[str]:
+def _text(text: str) -> Block:
+    return Block("text", ((text,),))
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> Block:
+    return Block("table", (tuple(head), *(tuple(map(_value, row)) for row in rows)))
+
+
+def _bullets(entries: Mapping[str, Any]) -> Block:
+    items = list(_items(entries, 0))
+    return Block("list", tuple((text,) for _, text in items), tuple(depth for depth, _ in items))
+
+
+def _items(entries: Mapping[str, Any], depth: int) -> Iterator[tuple[int, str]]:
+    """Yield how deep each entry lies in others, and its text."""
     for key, value in entries.items():
         if isinstance(value, Mapping):
-            yield f"{'  ' * depth}- {_words(key)}:"
-            yield from _bullets(value, depth + 1)
+            yield depth, f"{_words(key)}:"
+            yield from _items(value, depth + 1)
         else:
-            yield f"{'  ' * depth}- {_words(key)}: {_value(value)}"
-
-
-def _table(entries: Mapping[str, Any]) -> list[str]:
-    return _rows(["", ""], [[key, value] for key, value in entries.items()])
-
-
-def _rows(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    cells = [[_value(value).replace("|", "\\|") for value in row] for row in [head, ["---"] * len(head), *rows]]
-    return [f"| {' | '.join(row)} |" for row in cells]
+            yield depth, f"{_words(key)}: {_value(value)}"
 
 
 def _value(value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from infarct.errors import BadRequest
 from infarct.files import write_whole
-from infarct.weights.card import card_markdown
+from infarct.weights.card import card_of
 from infarct.weights.weight_set import WeightSet, from_bytes, to_bytes
 
 SHIPPED_FOLDER: Final = Path(__file__).parent
@@ -115,7 +115,9 @@ def ship(weights: WeightSet, *, default: bool, folder: Path = SHIPPED_FOLDER) ->
     if default:  # there is one for each system
         entries = {key: replace(e, default=e.default and e.system != weights.system) for key, e in entries.items()}
     entries[weights.name] = ShippedWeights(weights.name, weights.system, file, digest, default)
-    _written(path.with_suffix(".md"), card_markdown(replace(weights, sha256=digest), size_bytes=len(content)).encode())
+    _written(
+        path.with_suffix(".md"), card_of(replace(weights, sha256=digest), size_bytes=len(content)).markdown().encode()
+    )
     _written(folder / MANIFEST, _manifest_text(entries).encode())
     return path
 

@@ -16,7 +16,7 @@ from infarct.systems.region_choice import ChosenRegions
 from infarct.systems.regions_vbnet import RegionDrawer
 from infarct.types import Flag, LabelArray
 from infarct.volume import Scan, resample_labels
-from infarct.weights import WeightSet, card_markdown
+from infarct.weights import WeightSet, card_of
 from plain_head import PlainPatient
 
 FLAG = Flag("regions_disagree", "warning", "Two ways disagree.", 0.4)
@@ -54,7 +54,7 @@ def test_every_method_looks_at_what_the_network_draws(
     np.testing.assert_array_equal(maps.aspects_regions, expected)
     (used,) = findings.provenance.weights
     assert (used.system, used.name, used.calibrated_on) == ("regions", "mine", "phantoms")
-    assert analysis.cards == {used.sha256: card_markdown(drawer().weights)}
+    assert analysis.cards == {used.sha256: card_of(drawer().weights)}
     assert findings.provenance.config["region_choice"] == {"least_dice": 0.5}
     assert findings.provenance.config["regions"]["cascade"]["prior"] is True
     assert findings.provenance.engine == "torch"

@@ -22,7 +22,7 @@ from infarct.training.curve import read_curve
 from infarct.training.fit import BEST, LAST, Machine, fit
 from infarct.training.pairs import PairDataset, affected_sides, pair_of
 from infarct.training.region_store import load_region_cases, read_region_index
-from infarct.weights import card_markdown, load_weights, save_weights
+from infarct.weights import card_of, load_weights, save_weights
 
 EACH_STEP = Machine(accelerator="cpu", devices=1, log_every=1, quiet=True)
 
@@ -115,7 +115,7 @@ def test_the_weights_hold_both_models_calibrated(cases: Path, whole: Path, tmp_p
     assert [(row["group"], row["sides"]) for row in rows] == [("cortical", 36), ("subcortical", 24)]
     assert len(weights.card["metrics"]["validation_by_region"]) == 10
     assert weights.card["training"]["patches_seen"] == 2 * 2 * 2 * weights.card["training"]["steps"]
-    assert "validation after calibration" in card_markdown(weights)
+    assert "validation after calibration" in card_of(weights).markdown()
     state = torch.load(whole / BEST, weights_only=True)["state_dict"]
     for group in groups:
         part = weights.part(group)

@@ -18,7 +18,7 @@ from infarct.training.denoise_finish import finish_denoise
 from infarct.training.denoise_module import DenoiseModule, NoiseScore, score_pair, summary_of
 from infarct.training.fit import BEST, LAST, Machine, fit
 from infarct.types import Float32Array
-from infarct.weights import card_markdown, load_weights, save_weights
+from infarct.weights import card_of, load_weights, save_weights
 
 EACH_STEP = Machine(accelerator="cpu", devices=1, log_every=1, quiet=True)
 
@@ -82,7 +82,7 @@ def test_the_weights_run_and_their_card_tells_of_doses(cases: Path, whole: Path,
     assert [(row["noise_factor"], row["cases"]) for row in rows] == [(0.5, 2), (1.0, 2), (2.0, 2)]
     assert rows[0]["psnr_db"] - rows[0]["gain_db"] > rows[2]["psnr_db"] - rows[2]["gain_db"]
     assert weights.card["training"]["patches_seen"] == 2 * weights.card["training"]["steps"]
-    assert "validation by noise" in card_markdown(weights)
+    assert "validation by noise" in card_of(weights).markdown()
     assert load_denoiser(path, device="cpu", engine="torch", threads=1).config.window == LOCALIZE
 
 

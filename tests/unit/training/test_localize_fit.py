@@ -24,7 +24,7 @@ from infarct.training.localize_finish import finish_localize
 from infarct.training.localize_module import LocalizeModule, summary_of, tile_loss
 from infarct.training.localize_recipe import with_pretrained
 from infarct.training.tile_store import open_tiles, read_tile_index
-from infarct.weights import card_markdown, load_weights, save_weights
+from infarct.weights import card_of, load_weights, save_weights
 
 EACH_STEP = Machine(accelerator="cpu", devices=1, log_every=1, quiet=True)
 
@@ -121,7 +121,7 @@ def test_the_weights_are_calibrated(cases: Path, whole: Path, tmp_path: Path) ->
     assert metrics["validation_whole_brains"]["ill_patients"] == 2
     assert metrics["validation_whole_brains"]["false_clusters_a_healthy_head"] <= 1
     assert weights.card["training"]["patches_seen"] == 8 * weights.card["training"]["steps"]
-    assert "validation whole brains" in card_markdown(weights)
+    assert "validation whole brains" in card_of(weights).markdown()
 
 
 def test_the_engine_runs_what_was_validated(cases: Path, whole: Path) -> None:

@@ -26,7 +26,7 @@ from infarct.training.patch_finish import finish_patches
 from infarct.training.patch_module import VALIDATED, PatchModule, PatchScore, summary_of, validation_patches
 from infarct.training.patch_scores import JudgedCase, PatchPoint, masks_of
 from infarct.training.patch_store import load_patch_cases, read_patch_index
-from infarct.weights import card_markdown, load_weights, save_weights
+from infarct.weights import card_of, load_weights, save_weights
 
 EACH_STEP = Machine(accelerator="cpu", devices=1, log_every=1, quiet=True)
 
@@ -152,7 +152,7 @@ def test_the_weights_are_calibrated(cases: Path, whole: Path, tmp_path: Path) ->
     assert [row["heads"] for row in metrics["validation_after_calibration"]] == [1, 1, 1]
     assert [row["number"] for row in metrics["validation_union"]] == [1, 1, 1, 1, 1]
     assert weights.card["training"]["patches_seen"] == 2 * 8 * 3 * weights.card["training"]["steps"]
-    assert "validation union" in card_markdown(weights)
+    assert "validation union" in card_of(weights).markdown()
 
 
 def test_the_engine_judges_as_the_networks_that_were_trained(cases: Path, whole: Path) -> None:

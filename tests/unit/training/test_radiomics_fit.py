@@ -20,7 +20,7 @@ from infarct.training.radiomics_features import FeatureTables, measured_tables
 from infarct.training.radiomics_fit import best_forests, forest_of, grown, judged_by, train_radiomics
 from infarct.training.radiomics_recipe import RADIOMICS_PRESETS, RadiomicsRecipe
 from infarct.training.region_store import read_region_index
-from infarct.weights import card_markdown, load_weights, save_weights
+from infarct.weights import card_of, load_weights, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_the_weights_hold_calibrated_forests(cases: Path, tmp_path: Path) -> Non
     assert metrics["validation_after_calibration"][1]["auc"] > 0.8
     assert len(metrics["validation_by_region"]) == 10
     assert [one["fewest_in_leaf"] for one in metrics["choice_on_validation"]] == [1, 2]
-    assert "choice on validation" in card_markdown(loaded)
+    assert "choice on validation" in card_of(loaded).markdown()
     case = region_case(99, ill=True)
     seen = scorer.look(case.input)
     dark = [one.logit for place, one in seen.items() if case.affected[region_label(*place) - 1]]

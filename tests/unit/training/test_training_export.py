@@ -17,7 +17,7 @@ from infarct.training.export import export_checkpoint
 from infarct.training.finish import finish
 from infarct.training.fit import BEST, LAST, Machine, fit
 from infarct.training.recipe import ABOUT
-from infarct.weights import card_markdown, load_weights, save_weights
+from infarct.weights import card_of, load_weights, save_weights
 
 CPU = Machine(accelerator="cpu", devices=1, quiet=True)
 
@@ -87,7 +87,9 @@ def test_the_card_tells_where_weights_come_from(trained: Path) -> None:
     assert card["training"]["processor"]
     assert card["metrics"]["validation_while_training"]["cases"] == 2
     assert str(trained) not in json.dumps(card)
-    assert "Made up." in card_markdown(export_checkpoint(trained / LAST, name="tiny", card={"summary": "Made up."}))
+    assert (
+        "Made up." in card_of(export_checkpoint(trained / LAST, name="tiny", card={"summary": "Made up."})).markdown()
+    )
 
 
 @pytest.mark.parametrize("knows_old", [True, False])

@@ -22,7 +22,7 @@ from infarct.training.vb_finish import finish_regions, metrics_of
 from infarct.training.vb_module import HeadScore, VbModule, region_dices, score_head, summary_of
 from infarct.training.vb_recipe import STAGES, network_of
 from infarct.training.vb_store import load_heads
-from infarct.weights import card_markdown, load_weights, save_weights
+from infarct.weights import card_of, load_weights, save_weights
 
 EACH_STEP = Machine(accelerator="cpu", devices=1, log_every=1, quiet=True)
 
@@ -86,7 +86,7 @@ def test_the_weights_hold_both_networks_and_run(cases: Path, whole: Path, tmp_pa
     assert [row["cases"] for row in card["metrics"]["validation_by_region"]] == [2] * 20
     assert card["training"]["patches_seen"] == 2 * 2 * card["training"]["steps"]
     assert {"val_dice", "val_worst_dice", "val_brain_dice"} <= card["metrics"]["validation_while_training"].keys()
-    assert "validation by region" in card_markdown(weights)
+    assert "validation by region" in card_of(weights).markdown()
     drawer = load_drawer(path, device="cpu", engine="torch", threads=1)
     assert (drawer.cascade.setting, drawer.grid) == (tiny_vb().cascade, TINY)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from infarct.weights import WeightSet, card_markdown
+from infarct.weights import WeightSet, card_of
 
 CARD = {
     "metrics": [
@@ -67,4 +67,4 @@ Apache-2.0
 
 
 def test_a_card_by_hand() -> None:
-    assert card_markdown(WEIGHTS, size_bytes=3 * 2**19) == EXPECTED
+    assert card_of(WEIGHTS, size_bytes=3 * 2**19).markdown() == EXPECTED

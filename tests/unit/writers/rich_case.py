@@ -6,6 +6,7 @@ import numpy as np
 from synthetic_head import GANGLIONIC, Case, make_case, make_head
 
 from infarct.findings import Analysis, FollowupInfarct, HyperdenseArtery, Localization, Patch, Weights
+from infarct.model_card import Block, ModelCard, Section
 from infarct.types import Float32Array, Float64Array
 from infarct.volume import Scan
 
@@ -17,41 +18,24 @@ WEIGHTS = tuple(
         ("segment", "acute-3", "c"),
     )
 )
+NOTICE = Block("text", (("Research use only; not a medical device.",),))
 CARDS = {
-    WEIGHTS[0].sha256: """# da-net-9
-
-Research use only; not a medical device.
-
-|  |  |
-| --- | --- |
-| system | aspects |
-| parameters | 402,424 |
-
-## Summary
-
-Trained on phantoms alone.
-
-## Recipe
-
-- steps: 2,600
-- schedule:
-  - warm up: 50
-
-## Known failures
-
-- Wide sulci.
-
-## Test results
-
-| cohort | roc auc |
-| --- | --- |
-| test\\|150 scans | 0.738 (0.707 to 0.771) |
-
-## Settings
-
-- level hu: 30
-""",
-    WEIGHTS[2].sha256: "# acute-3\n\nResearch use only; not a medical device.\n\n## Summary\n\nAcute infarcts.\n",
+    WEIGHTS[0].sha256: ModelCard(
+        "da-net-9",
+        (
+            Section("Identity", (NOTICE, Block("table", (("", ""), ("system", "aspects"), ("parameters", "402,424"))))),
+            Section("Summary", (Block("text", (("Trained on phantoms alone.",),)),)),
+            Section("Recipe", (Block("list", (("steps: 2,600",), ("schedule:",), ("warm up: 50",)), (0, 0, 1)),)),
+            Section("Known failures", (Block("list", (("Wide sulci.",),), (0,)),)),
+            Section(
+                "Test results", (Block("table", (("cohort", "roc auc"), ("test|150 scans", "0.738 (0.707 to 0.771)"))),)
+            ),
+            Section("Settings", (Block("list", (("level hu: 30",),), (0,)),)),
+        ),
+    ),
+    WEIGHTS[2].sha256: ModelCard(
+        "acute-3", (Section("Identity", (NOTICE,)), Section("Summary", (Block("text", (("Acute infarcts.",),)),)))
+    ),
 }
 """Of the three sets of weights of `rich_case`, the second has no card."""
 
