@@ -137,17 +137,17 @@ def localize(
 
     machine = Machine(devices=1, quiet=quiet or jobs > 1)  # lines of several trainings would stand over one another
     study = study_of(reduced=reduced)
-    wanted = [one for one in PARTS if part is None or one in part]
+    wanted = {one: study.of(one) for one in PARTS if part is None or one in part}
     with _disk_told():
         with step_bar(study.patient_count, quiet=quiet) as bar:
             prepared = prepare_tile_study(
                 study,
+                [row for rows in wanted.values() for row in rows],
                 output,
                 jobs=jobs,
                 on_done=lambda done, total: bar.reach(done, f"patient {done} of {total}"),
             )
-        for one in wanted:
-            rows = study.of(one)
+        for one, rows in wanted.items():
             runs = run_tile_rows(study, rows, prepared, output, jobs=jobs, tell=_teller(quiet=quiet), machine=machine)
             typer.echo(write_tile_part(study, one, runs, output).absolute())
 

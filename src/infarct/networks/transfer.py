@@ -28,7 +28,7 @@ from infarct.networks.blocks import begun
 
 OUTPUTS: Final = 2
 """Infarct and normal tissue."""
-MAX_IN_CHANNELS: Final = 4
+MAX_IN_CHANNELS: Final = 16
 MAX_SIZE_PX: Final = 320
 """A little more than the 299 pixels of the largest publications. With `MAX_DENSE` and `MAX_DENSE_LAYERS` it keeps a
 wrong number in a weight file from taking all memory."""

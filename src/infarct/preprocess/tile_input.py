@@ -32,6 +32,14 @@ LEAST_BRAIN: Final = 0.5
 """A tile is looked at where this part of it is brain."""
 CLEAR_HU: Final = 20.0
 """Voxels count in the difference of the sides where both are within this of the brain's level: no fluid, no bone."""
+CALM_MM: Final = 1.0
+"""SD of the Gaussian, in plane, before dark gaps are closed."""
+GAP_MM: Final = 3.0
+"""Dark gaps up to twice as wide are closed: a sulcus on one side alone is no lesion."""
+RIM_MM: Final = 2.0
+"""What lies so near to fluid and bone holds a part of them."""
+MOST_HU: Final = 10.0
+"""The two sides of a voxel count as no more different than this."""
 FEWEST: Final = 0.05
 """Least share of such voxels about a place that a mean is divided by."""
 THIN: Final = 0.7
@@ -84,7 +92,15 @@ class TileSetting:
 PAPER: Final = TileSetting("paper", None, 1.0, 140, "pictures", mirror=False, differences=(), strip=True, slab_mm=None)
 """Localize paper, Methods."""
 EVERYDAY: Final = TileSetting(
-    "everyday", 8.0, 4.0, 48, "centred", mirror=True, differences=((3.0, 4.0), (8.0, 7.0)), strip=False, slab_mm=5.0
+    "everyday",
+    8.0,
+    4.0,
+    48,
+    "centred",
+    mirror=True,
+    differences=((3.0, 4.0), (6.0, 6.0), (14.0, 9.0)),
+    strip=False,
+    slab_mm=5.0,
 )
 """Ours, for two processor cores."""
 
@@ -143,15 +159,17 @@ def side_differences(
 ) -> list[Float32Array]:
     """Return a map of how much denser a head is than its mirror image, float32 (z, y, x), for each of the setting's.
 
-    ``own`` and ``across`` (float32, (z, y, x)) are the two as the network sees them. Fluid, bone and what is not
-    ``brain`` (bool, (z, y, x)) on either side would hide a few HU, so the mean is over the other voxels alone; where
-    there are none it is 0.
+    ``own`` and ``across`` (float32, (z, y, x)) are the two as the network sees them. Sulci of both are closed first.
+    Fluid, bone and what is not ``brain`` (bool, (z, y, x)) on either side would hide a few HU, so the mean is over the
+    other voxels alone; where there are none it is 0.
     """
     _, *plane = bounding_box(brain)
     box = slice(None), *plane
-    limit = CLEAR_HU / CENTRED_SCALE_HU
-    clear = brain[box] & (np.abs(own[box]) < limit) & (np.abs(across[box]) < limit)
-    difference, weight = np.where(clear, own[box] - across[box], np.float32(0)), clear.astype(np.float32)
+    sides = [_tissue(image[box], geometry) for image in (own, across)]
+    clear = brain[box] & sides[0][1] & sides[1][1]
+    most = np.float32(MOST_HU / CENTRED_SCALE_HU)
+    difference = np.where(clear, np.clip(sides[0][0] - sides[1][0], -most, most), np.float32(0))
+    weight = clear.astype(np.float32)
     maps = []
     for in_plane_mm, across_mm in setting.differences:
         sigma = across_mm / geometry.spacing_mm_zyx[0], *(in_plane_mm / step for step in geometry.pixel_spacing_mm_yx)
@@ -160,6 +178,15 @@ def side_differences(
         found[box] = ndimage.gaussian_filter(difference, sigma) / np.maximum(share, np.float32(FEWEST))
         maps.append(found)
     return maps
+
+
+def _tissue(grey: Float32Array, geometry: Geometry) -> tuple[Float32Array, BoolArray]:
+    """Return centred values with narrow dark gaps closed, and where neither fluid nor bone lies near."""
+    limit, spacing = np.float32(CLEAR_HU / CENTRED_SCALE_HU), geometry.pixel_spacing_mm_yx
+    calm = ndimage.gaussian_filter(np.clip(grey, -1.25 * limit, 1.25 * limit), (0.0, *(CALM_MM / mm for mm in spacing)))
+    gap_px, rim_px = ((1, *(2 * round(reach / mm) + 1 for mm in spacing)) for reach in (GAP_MM, RIM_MM))
+    closed = ndimage.grey_closing(np.minimum(calm, limit), size=gap_px)
+    return closed, ~ndimage.maximum_filter((calm >= limit) | (closed <= -limit), size=rim_px)
 
 
 def tile_side_px(geometry: Geometry, setting: TileSetting) -> int:

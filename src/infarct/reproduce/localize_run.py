@@ -73,15 +73,22 @@ class TileRun:
 
 
 def prepare_tile_study(
-    study: TileStudy, folder: Path, *, jobs: int = 1, on_done: Callable[[int, int], None] = lambda _, __: None
+    study: TileStudy,
+    rows: Sequence[TileRow],
+    folder: Path,
+    *,
+    jobs: int = 1,
+    on_done: Callable[[int, int], None] = lambda _, __: None,
 ) -> tuple[TileIndex, ...]:
-    """Prepare the tiles of all patients in ``folder`` with ``jobs`` processes, each rendered once for all inputs.
+    """Prepare the tiles that some ``rows`` of a study need, of all patients, in ``folder`` with ``jobs`` processes.
 
-    ``on_done`` is told how many of how many are there. Raises `BadRequest` where the folder holds something else or
-    another study.
+    Each patient is rendered once for all inputs. ``on_done`` is told how many of how many are there. Raises
+    `BadRequest` where the folder holds something else or another study.
     """
     claim_folder(folder, {"paper": "localize", "size": study.name})
-    places = {folder / PREPARED / named_by(one.name, asdict(one)): one for one in study.settings}
+    needed = {_seen_in(row.recipe.phantoms.setting, study.settings) for row in rows}
+    settings = [one for one in study.settings if one in needed]
+    places = {folder / PREPARED / named_by(one.name, asdict(one)): one for one in settings}
     prepare_tiles_in_settings(study.plan, places, jobs=jobs, on_done=on_done)
     return tuple(read_tile_index(place) for place in places)
 
@@ -172,11 +179,17 @@ def _work(row: TileRow, groups: Groups, prepared: Sequence[TileIndex], folder: P
     return TileWork(row, place, tiles, choice, test, settings, folder / MODELS)
 
 
+def _seen_in(setting: TileSetting, stored: Sequence[TileSetting]) -> TileSetting:
+    """Return the first of the ``stored`` settings that shows all that ``setting`` does."""
+    return next(one for one in stored if is_seen_in(setting, one))
+
+
 def _list_part(
     setting: TileSetting, split: Split, held_out: frozenset[str], prepared: Sequence[TileIndex], folder: Path
 ) -> Path:
     """Return the folder that lists the tiles of a setting, those of held-out patients to test on."""
-    source = next(index for index in prepared if is_seen_in(setting, index.setting))
+    stored = _seen_in(setting, [index.setting for index in prepared])
+    source = next(index for index in prepared if index.setting == stored)
     roles: dict[str, PartRole] = {case.id: "test" if case.patient in held_out else "train" for case in source.cases}
     part = folder / LISTED / named_by(setting.name, {"setting": asdict(setting), "split": asdict(split)})
     return list_tiles(source, part, roles=roles, setting=setting)

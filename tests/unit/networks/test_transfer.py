@@ -179,7 +179,7 @@ def test_other_patches_are_refused(shape: tuple[int, ...]) -> None:
     "config",
     [
         {"in_channels": 0},
-        {"in_channels": 5},
+        {"in_channels": 17},
         {"size_px": 321},
         {"width": 0},
         {"width": 1.1},

@@ -60,7 +60,7 @@ def test_trials_see_as_many_tiles_and_none_that_is_tested(study: TileStudy) -> N
 def test_inputs_grow_and_are_all_prepared(study: TileStudy) -> None:
     rows = [row for row in study.of("search") if row.table == INPUT_ROWS]
     settings = [row.recipe.phantoms.setting for row in rows]
-    assert [setting.channels for setting in settings] == [1, 1, 1, 2, 4]
+    assert [setting.channels for setting in settings] == [1, 1, 1, 2, 5]
     assert [setting.field_tiles for setting in settings] == [1, 1, 4, 4, 4]
     assert [setting.strip for setting in settings] == [True, False, False, False, False]
     assert len({(one.tile_mm, one.slab_mm, one.size_px) for one in settings}) == 1, "the same tiles"

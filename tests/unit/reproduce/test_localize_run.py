@@ -17,7 +17,8 @@ from infarct.reproduce.localize_run import TileRun, groups_of, prepare_tile_stud
 from infarct.training.fit import Machine, fit
 from infarct.training.localize_finish import judge_tiles
 from infarct.training.tile_store import open_tiles, read_tile_index
-from unit.reproduce.miniature_localize import PATIENTS, miniature_localize, prepare_spots
+from unit.reproduce.miniature_localize import ALONE, LARGER, PATIENTS, miniature_localize, prepare_spots
+from unit.training.prepared_tiles import TINY
 
 MACHINE = Machine(accelerator="cpu", devices=1, quiet=True)
 
@@ -53,7 +54,7 @@ def watch(patch: pytest.MonkeyPatch) -> list[dict[str, set[str]]]:
 
 
 def run(study: TileStudy, folder: Path, **rest: Any) -> tuple[TileRun, ...]:
-    prepared = prepare_tile_study(study, folder)
+    prepared = prepare_tile_study(study, study.rows, folder)
     return run_tile_rows(study, study.rows, prepared, folder, machine=MACHINE, **rest)
 
 
@@ -91,6 +92,15 @@ def test_no_patient_stands_on_both_sides(done: Done) -> None:
         folds = [set(run.test.patients) for run in done.found if run.row.about.get("input") == name]
         assert set.union(*folds) == everyone
         assert not set.intersection(*folds)
+
+
+def test_only_inputs_that_rows_need_are_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_phantoms(monkeypatch)
+    study = miniature_localize()
+    (index,) = prepare_tile_study(study, study.of("models"), tmp_path / "models")
+    assert index.setting == LARGER
+    both = prepare_tile_study(study, study.of("search"), tmp_path / "search")
+    assert [one.setting for one in both] == [TINY, ALONE]
 
 
 def test_what_is_told_of_a_tile_is_that_tile(done: Done) -> None:

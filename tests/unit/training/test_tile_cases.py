@@ -68,7 +68,7 @@ def test_what_is_stored_is_what_was_cut(tmp_path: Path, rendered: list[str]) -> 
     assert len(rendered) == 5
     whole = np.load(tmp_path / TILES)
     assert whole.dtype == np.float16
-    assert whole.shape == (100, 4, 12 + 2 * MARGIN_PX, 12 + 2 * MARGIN_PX)
+    assert whole.shape == (100, 5, 12 + 2 * MARGIN_PX, 12 + 2 * MARGIN_PX)
     training, validation = open_tiles(index, "train"), open_tiles(index, "validation")
     np.testing.assert_array_equal(np.concatenate([training.tiles, validation.tiles]), whole)
     for stored in (training, validation):
@@ -249,7 +249,7 @@ def test_settings_on_one_grid_show_the_same_tiles(tmp_path: Path, rendered: list
         np.testing.assert_array_equal(same["places"], files[0]["places"])
         np.testing.assert_array_equal(same["groups"], files[0]["groups"])
     assert not np.array_equal(files[3]["places"], files[0]["places"])
-    assert [file["tiles"].shape[1:] for file in files] == [(4, 20, 20), (4, 32, 32), (1, 20, 20), (4, 20, 20)]
+    assert [file["tiles"].shape[1:] for file in files] == [(5, 20, 20), (5, 32, 32), (1, 20, 20), (5, 20, 20)]
     prepare_tile_cases(replace(PLAN, setting=coarse), tmp_path / "own")
     assert (tmp_path / "own" / TILES).read_bytes() == (tmp_path / "coarse" / TILES).read_bytes()
     with pytest.raises(BadRequest, match="another way"):
