@@ -4,7 +4,9 @@ Two networks: the paper's full tuned VGG16 on tiles of 15 to 22 pixels resized t
 random weights here: time does not depend on what a network has learned. Each of plain torch (default settings, fp32,
 the same batches) and our engines (OpenVINO in fp32 and, where the processor has it, bf16) runs in a process of its own
 on the tiles of that head. Imports, loading and conversion of the weights and a first batch are not counted. End to end
-is preparing the head and localizing, without reading. Run: python bench/bench_localize.py [--threads N] [--tiles N]
+is preparing the head and localizing, without reading.
+
+Run: python bench/bench_localize.py [--threads N] [--tiles N] [--network paper]
 """
 
 import argparse
@@ -124,6 +126,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=available_cores())
     parser.add_argument("--tiles", type=int, default=512, help="tiles that speed is measured on")
+    parser.add_argument(
+        "--network", choices=list(NETWORKS), action="append", help="only this one; both where not given"
+    )
     options = parser.parse_args()
     spawn = get_context("spawn")  # what this process has once taken would count as the peak of those it starts
     with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(1, mp_context=spawn) as other:
@@ -131,6 +136,8 @@ def main() -> None:
         other.submit(write_input, folder).result()
         known = other.submit(precisions).result()
         for preset, label in NETWORKS.items():
+            if preset not in (options.network or NETWORKS):
+                continue
             common = str(options.threads), str(options.tiles)
             plain = measure(folder, preset, PLAIN, "fp32", *common, "speed")
             print(f"{label}: {plain['tiles']:.0f} tiles a scan, {options.threads} threads")

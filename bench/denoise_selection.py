@@ -1,6 +1,6 @@
 """Which filter takes noise off a head CT, and what that does to early infarcts: phantoms of known truth.
 
-Mean, median, Gaussian, non-local means, total variation and, with its weights, DnCNN. Strengths are those with the
+Mean, median, Gaussian, non-local means, total variation and DnCNN. Strengths are those with the
 best PSNR over all settings on validation phantoms; all figures are of test phantoms. Pictures are those of localize.
 
 PSNR and SSIM are over the brain, against the same slices without noise. "Contrast kept" is what a filter leaves of the
@@ -265,7 +265,7 @@ def drawn(table: Mapping[str, Mapping[str, Mapping[str, float]]], path: Path) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, help="of DnCNN")
+    parser.add_argument("--weights", type=Path, help="of DnCNN; the shipped ones where none are given")
     parser.add_argument("--validation", type=int, default=6, help="patients that choose the strengths")
     parser.add_argument("--test", type=int, default=20, help="patients that are measured")
     wanted = parser.parse_args()
@@ -274,14 +274,12 @@ def main() -> None:
     strengths = {name: chosen(name, heads) for name in STRENGTHS}
     print("strengths:", strengths, flush=True)
     filters |= {name: made(name, strength) for name, strength in strengths.items()}
-    if wanted.weights:
-        denoiser = load_denoiser(wanted.weights, device="cpu", engine="torch", threads=1)
-        filters["DnCNN"] = lambda hu: denoise(hu[None], denoiser)[0]
+    denoiser = load_denoiser(wanted.weights, device="cpu", engine="torch", threads=1)
+    filters["DnCNN"] = lambda hu: denoise(hu[None], denoiser)[0]
     table = compared(filters, [slices_of(patient) for patient in islice(patients("test"), wanted.test)])
     told = ", ".join(f"{name} {strength:g}" for name, strength in strengths.items())
     about = f"{wanted.validation} validation and {wanted.test} test patients of `hyperacute`. Strengths: {told}."
-    if wanted.weights:
-        about += f" DnCNN: {denoiser.weights.name}, {denoiser.weights.card.get('summary', '')}"
+    about += f" DnCNN: {denoiser.weights.name}."
     wanted.output.mkdir(parents=True, exist_ok=True)
     text = markdown(table, about)
     (wanted.output / "denoise_selection.md").write_text(text, encoding="utf-8")
