@@ -13,6 +13,9 @@
 - Patches are grey. Networks for colours are shown such as three equal channels; a convolution whose weights are summed
   over its channels gives the same answer for a third of the work (see `pretrained`). A second channel is the tile at
   the mirrored place (ours).
+- Beside the network, ours can have a linear term: the mean of each of the last ``maps`` channels in the middle of the
+  patch. Those are smoothed differences of the two sides, a good measure of infarction by themselves; with some hundred
+  heads the convolutions learn only a part of that.
 """
 
 from collections.abc import Callable
@@ -35,6 +38,8 @@ wrong number in a weight file from taking all memory."""
 MAX_DENSE: Final = 4096
 """The neurons of a dense layer of the published VGG16."""
 MAX_DENSE_LAYERS: Final = 3
+MIDDLE: Final = 4
+"""The middle of a patch is a square with a side so many times shorter."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class TransferConfig:
     ``in_channels``: 1 for a tile, 2 with the one at the mirrored place, 3 for coloured pictures; patches are squares of
     ``size_px``. ``width`` is the share of the published channels that each convolution has (1: all). ``dense`` neurons
     in each dense layer and the ``dropout`` after it; ``normalised``: with batch normalisation before and among them.
+    ``maps``: of so many of the last channels the mean in the middle of the patch is a linear term of the outputs.
 
     Raises `ValueError` for numbers that make no network, or too large a one.
     """
@@ -57,6 +63,7 @@ class TransferConfig:
     dense: tuple[int, ...] = (500, 250)
     dropout: tuple[float, ...] = (0.4, 0.3)
     normalised: bool = True
+    maps: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.in_channels <= MAX_IN_CHANNELS:
@@ -67,6 +74,8 @@ class TransferConfig:
             raise ValueError("the width must be above 0 and at most 1")
         if len(self.dense) > MAX_DENSE_LAYERS or not all(1 <= neurons <= MAX_DENSE for neurons in self.dense):
             raise ValueError(f"there are at most {MAX_DENSE_LAYERS} dense layers of 1 to {MAX_DENSE} neurons")
+        if not 0 <= self.maps <= self.in_channels:
+            raise ValueError("there are no more maps than channels")
         if len(self.dropout) != len(self.dense) or not all(0 <= share < 1 for share in self.dropout):
             raise ValueError("there is one dropout for each dense layer, from 0 to less than 1")
 
@@ -97,6 +106,8 @@ class TransferNetwork(nn.Module):
         self.config = config
         self.features = begun(features)
         self.head = _head(config, channels, side)
+        if config.maps:
+            self.linear = nn.Linear(config.maps, OUTPUTS, bias=False)
 
     def forward(self, patches: Tensor) -> Tensor:
         """Map patches (n, in_channels, size_px, size_px) to logits (n, 2): of infarct and of normal tissue.
@@ -107,7 +118,14 @@ class TransferNetwork(nn.Module):
         if tuple(patches.shape[1:]) != expected:
             raise ValueError(f"patches of {tuple(patches.shape[1:])} are not those of the network, {expected}")
         logits: Tensor = self.head(self.features(patches))
-        return logits
+        return logits + self.linear(self._middle(patches)) if self.config.maps else logits
+
+    def _middle(self, patches: Tensor) -> Tensor:
+        """Return the means of the maps in the middle of the patches, (n, maps)."""
+        side = self.config.size_px // MIDDLE
+        first = (self.config.size_px - side) // 2
+        middle = slice(first, first + side)
+        return torch.mean(patches[:, -self.config.maps :, middle, middle], dim=(2, 3))
 
 
 class Average(nn.Module):

@@ -38,10 +38,14 @@ GAP_MM: Final = 3.0
 """Dark gaps up to twice as wide are closed: a sulcus on one side alone is no lesion."""
 RIM_MM: Final = 2.0
 """What lies so near to fluid and bone holds a part of them."""
+DIFFERENCE_HU: Final = 3.0
+"""A unit of the differences of the sides: about the SD of their maps, so that a network sees them as it sees heads."""
 MOST_HU: Final = 10.0
 """The two sides of a voxel count as no more different than this."""
 FEWEST: Final = 0.05
 """Least share of such voxels about a place that a mean is divided by."""
+BLOCK: Final = 4
+"""A Gaussian mean is taken over blocks that are at least so many times smaller than its SD."""
 THIN: Final = 0.7
 """Slices thinner than this part of a slab are averaged to slabs."""
 
@@ -53,8 +57,8 @@ class TileSetting:
     Tiles are squares of ``tile_mm``; None: of 15 to 22 pixels, so that they fit the picture. The network sees a square
     of ``field_tiles`` tiles about the middle of each, resized to ``size_px``. ``mirror`` adds the mirrored head, and
     each of ``differences`` the mean difference of the two about a voxel, by a Gaussian whose SDs in plane and across
-    slices it gives in mm. ``strip`` takes bone and calcified falx out. Slices much thinner than ``slab_mm`` are
-    averaged; None never does.
+    slices it gives in mm, in units of ``difference_hu``. ``strip`` takes bone and calcified falx out. Slices much
+    thinner than ``slab_mm`` are averaged; None never does.
     """
 
     name: str
@@ -66,6 +70,7 @@ class TileSetting:
     differences: tuple[tuple[float, float], ...]
     strip: bool
     slab_mm: float | None
+    difference_hu: float
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "differences", tuple((float(own), float(across)) for own, across in self.differences))
@@ -75,7 +80,8 @@ class TileSetting:
             raise ValueError("a difference needs the mirrored head, and densities")
         if any(own <= 0 or across < 0 for own, across in self.differences):
             raise ValueError("a difference is a mean over more than a voxel")
-        if self.field_tiles < 1 or self.size_px < 1 or min(self.tile_mm or 1, self.slab_mm or 1) <= 0:
+        lengths = self.tile_mm or 1, self.slab_mm or 1, self.difference_hu
+        if self.field_tiles < 1 or self.size_px < 1 or min(lengths) <= 0:
             raise ValueError("a field holds at least its tile, and sizes are more than 0")
 
     @property
@@ -89,7 +95,18 @@ class TileSetting:
         return self.images + len(self.differences)
 
 
-PAPER: Final = TileSetting("paper", None, 1.0, 140, "pictures", mirror=False, differences=(), strip=True, slab_mm=None)
+PAPER: Final = TileSetting(
+    "paper",
+    None,
+    1.0,
+    140,
+    "pictures",
+    mirror=False,
+    differences=(),
+    strip=True,
+    slab_mm=None,
+    difference_hu=DIFFERENCE_HU,
+)
 """Localize paper, Methods."""
 EVERYDAY: Final = TileSetting(
     "everyday",
@@ -101,6 +118,7 @@ EVERYDAY: Final = TileSetting(
     differences=((3.0, 4.0), (6.0, 6.0), (14.0, 9.0)),
     strip=False,
     slab_mm=5.0,
+    difference_hu=DIFFERENCE_HU,
 )
 """Ours, for two processor cores."""
 
@@ -167,17 +185,42 @@ def side_differences(
     box = slice(None), *plane
     sides = [_tissue(image[box], geometry) for image in (own, across)]
     clear = brain[box] & sides[0][1] & sides[1][1]
-    most = np.float32(MOST_HU / CENTRED_SCALE_HU)
-    difference = np.where(clear, np.clip(sides[0][0] - sides[1][0], -most, most), np.float32(0))
+    unit, most = np.float32(CENTRED_SCALE_HU / setting.difference_hu), np.float32(MOST_HU / setting.difference_hu)
+    difference = np.where(clear, np.clip(unit * (sides[0][0] - sides[1][0]), -most, most), np.float32(0))
     weight = clear.astype(np.float32)
     maps = []
     for in_plane_mm, across_mm in setting.differences:
         sigma = across_mm / geometry.spacing_mm_zyx[0], *(in_plane_mm / step for step in geometry.pixel_spacing_mm_yx)
-        share = ndimage.gaussian_filter(weight, sigma)
         found = np.zeros_like(own)
-        found[box] = ndimage.gaussian_filter(difference, sigma) / np.maximum(share, np.float32(FEWEST))
+        found[box] = mean_about(difference, weight, sigma)
         maps.append(found)
     return maps
+
+
+def mean_about(values: Float32Array, weight: Float32Array, sigma: tuple[float, float, float]) -> Float32Array:
+    """Return the Gaussian mean of ``values`` that already are ``weight``ed, both (z, y, x); ``sigma`` are pixels.
+
+    Wide means are taken over blocks of pixels and then interpolated.
+    """
+    step = max(1, int(min(sigma[1:]) / BLOCK))
+    rows, columns = (_by_blocks(size, step) for size in values.shape[1:])
+    coarse = sigma[0], *(sd / step for sd in sigma[1:])
+    sums, share = (
+        ndimage.gaussian_filter(image if step == 1 else rows[0] @ image @ columns[0].T, coarse)
+        for image in (values, weight)
+    )
+    means = sums / np.maximum(share, np.float32(FEWEST))
+    return np.asarray(means if step == 1 else rows[1] @ means @ columns[1].T, dtype=np.float32)
+
+
+def _by_blocks(size: int, step: int) -> tuple[Float32Array, Float32Array]:
+    """Return the weights that bring ``size`` pixels to blocks of ``step``, alike at both ends, and those for back."""
+    count = -(-size // step)
+    beyond = (count * step - size) / 2
+    return (
+        resize_matrix(size, count, scale=step, start=-beyond, margin=0),
+        resize_matrix(count, size, scale=1 / step, start=beyond / step, margin=0),
+    )
 
 
 def _tissue(grey: Float32Array, geometry: Geometry) -> tuple[Float32Array, BoolArray]:
@@ -277,16 +320,20 @@ def cut_tiles(picture: TilePicture, places: Places, *, margin_px: int = 0) -> Fl
     first = int(np.floor(aside - margin_px * field_px / size)) - 1
     window = field_px + 2 * (int(np.floor(aside)) - first) + 2
     resize = resize_matrix(window, size + 2 * margin_px, scale=field_px / size, start=aside - first, margin=margin_px)
-    before, after = max(0, -first), max(0, first + window - picture.tile_px)
-    room = [(0, 0), (0, 0), (before, after), (before, after)]
-    padded = np.pad(picture.channels, room, constant_values=np.float32(picture.beyond))
-    heads = picture.setting.images
-    padded[heads:] = np.pad(picture.channels[heads:], room)  # nothing differs out there
-    views = np.lib.stride_tricks.sliding_window_view(padded, (window, window), axis=(2, 3))
-    shift = first + before
-    cut = [views[:, k, row + shift, column + shift] for k, row, column in places]
-    fields = np.stack(cut) if cut else np.zeros((0, picture.setting.channels, window, window), dtype=np.float32)
-    return np.asarray(resize @ fields.astype(np.float32, copy=False) @ resize.T, dtype=np.float32)
+    fields = np.zeros((len(places), len(picture.channels), window, window), dtype=np.float32)
+    fields[:, : picture.setting.images] = picture.beyond  # and nothing differs out there
+    for field, (k, *corner) in zip(fields, places.tolist(), strict=True):
+        begins = [place + first for place in corner]
+        parts = zip(begins, picture.geometry.size_yx, strict=True)
+        ours, theirs = zip(*(_overlap(begin, window, size) for begin, size in parts), strict=True)
+        field[:, *ours] = picture.channels[:, k, *theirs]
+    return np.asarray(resize @ fields @ resize.T, dtype=np.float32)
+
+
+def _overlap(begin: int, length: int, size: int) -> tuple[slice, slice]:
+    """Return the part of ``length`` pixels from ``begin`` on that lies among ``size``: in itself, and among those."""
+    first, last = (min(max(edge, 0), size) for edge in (begin, begin + length))
+    return slice(first - begin, last - begin), slice(first, last)
 
 
 def resize_matrix(length: int, size: int, *, scale: float, start: float, margin: int) -> Float32Array:

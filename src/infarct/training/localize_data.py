@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from infarct.phantom.grid import rng
+from infarct.preprocess.segment_input import CENTRED_SCALE_HU
 from infarct.preprocess.tile_input import TileSetting
 from infarct.training.augment import NEIGHBOUR, smeared
 from infarct.training.localize_recipe import LocalizeRecipe, TileVariation
@@ -141,6 +142,7 @@ def varied(wide: Float32Array, draws: list[TileDraw], setting: TileSetting) -> T
     if noises:
         noise = torch.from_numpy(smeared(smeared(np.stack(noises), 2), 3))
         tiles[:, images] += noise
+        noise *= CENTRED_SCALE_HU / setting.difference_hu
         for channel, (in_plane_mm, across_mm) in enumerate(setting.differences, start=setting.images):
             smooth = torch.from_numpy(smoothing(setting, in_plane_mm))
             left = float(noise_left(across_mm))

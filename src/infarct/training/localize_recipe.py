@@ -185,7 +185,7 @@ heart after 2,000 steps; with .9 it still got better after 6,000."""
 GPU_LOCALIZE: Final = LocalizeRecipe(
     name="gpu",
     network="vgg16",
-    network_config=_seeing(EVERYDAY),
+    network_config=_seeing(EVERYDAY, maps=len(EVERYDAY.differences)),
     batch=128,
     steps=10_000,
     learning_rate=1e-3,
@@ -205,7 +205,7 @@ GPU_LOCALIZE: Final = LocalizeRecipe(
 CPU_LOCALIZE: Final = replace(
     GPU_LOCALIZE,
     name="cpu",
-    network_config=_seeing(EVERYDAY, width=0.25, dense=(128, 64)),
+    network_config=_seeing(EVERYDAY, maps=len(EVERYDAY.differences), width=0.25, dense=(128, 64)),
     batch=64,
     steps=6_000,
     schedule=Schedule("cosine", floor=1e-6, warm_up=100),
@@ -216,7 +216,7 @@ CPU_LOCALIZE: Final = replace(
 SMOKE_LOCALIZE: Final = replace(
     CPU_LOCALIZE,
     name="smoke",
-    network_config=_seeing(EVERYDAY, width=0.05, dense=(16, 8)),
+    network_config=_seeing(EVERYDAY, maps=len(EVERYDAY.differences), width=0.05, dense=(16, 8)),
     batch=16,
     steps=30,
     schedule=Schedule("cosine", floor=1e-6, warm_up=5),

@@ -36,7 +36,7 @@ from infarct.volume import Geometry
 from infarct.volume.mask import bounding_box
 
 KIND: Final = "tiles"
-TILE_LAYOUT: Final = 2
+TILE_LAYOUT: Final = 3
 """Raised when these files change in meaning."""
 TILES: Final = "tiles.npy"
 MARGIN_PX: Final = 4

@@ -10,6 +10,7 @@ from typing import Final, Literal
 import numpy as np
 from scipy import ndimage, special
 
+from infarct.preprocess.segment_input import CENTRED_SCALE_HU
 from infarct.preprocess.tile_input import TileSetting
 from infarct.preprocess.tile_picks import INFARCT_SHARE
 from infarct.training.implants import DARKEST, FEWEST, TISSUE, blob, size_of
@@ -76,7 +77,7 @@ def _darkened(
     changed = wide.copy()
     place = 1 if where == "mirrored" else 0
     changed[place] = np.maximum(changed[place] - darker, np.minimum(changed[place], np.float32(DARKEST)))
-    lost = wide[place] - changed[place]
+    lost = np.float32(CENTRED_SCALE_HU / setting.difference_hu) * (wide[place] - changed[place])
     for channel, (in_plane_mm, across_mm) in enumerate(setting.differences, start=setting.images):
         seen = special.erf(max(height_mm, SLICE_MM) / (np.sqrt(8) * across_mm)) if across_mm else 1.0
         smooth = np.float32(seen) * ndimage.gaussian_filter(lost, in_plane_mm / pixel_mm, mode="nearest")

@@ -73,6 +73,22 @@ def test_sizes_of_features_and_answers(name: str) -> None:
             assert network.head(features).shape == (1, 2)
 
 
+def test_maps_are_a_linear_term_of_their_middle() -> None:
+    """Of 32 pixels the middle 8 count, rows and columns 12 to 19; of three channels the last two are maps."""
+    config = {"in_channels": 3, "size_px": 32, "width": 0.06, "dense": (), "dropout": ()}
+    network, plain = (network_of("vgg16", **config, maps=maps).eval() for maps in (2, 0))
+    own = network.state_dict()
+    plain.load_state_dict({name: values for name, values in own.items() if name != "linear.weight"})
+    patches = torch.zeros(1, 3, 32, 32)
+    patches[0, 1, 12:20, 12:20], patches[0, 2, 12:16, 12:20], patches[0, 2, :12], patches[0, 0] = 2.0, 3.0, 7.0, 5.0
+    with torch.no_grad():
+        network.linear.weight[:] = torch.tensor([[1.0, 10.0], [-1.0, 0.5]])
+        added = network(patches) - plain(patches)
+    torch.testing.assert_close(added, torch.tensor([[2.0 + 15.0, -2.0 + 0.75]]), rtol=0, atol=1e-4)
+    with pytest.raises(BadRequest, match="maps"):
+        network_of("vgg16", **{**config, "maps": 4})
+
+
 @pytest.mark.parametrize("name", SIX)
 def test_the_least_patch_leaves_one_place(name: str) -> None:
     least = NETWORKS[name].config.LEAST_PX  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from infarct.preprocess.midplane import Midplane
 from infarct.preprocess.segment_input import brain_level_hu
@@ -15,6 +16,7 @@ from infarct.preprocess.tile_input import (
     TileSetting,
     cut_tiles,
     make_picture,
+    mean_about,
     mirrored_places,
     resize_matrix,
     slab_geometry,
@@ -102,18 +104,18 @@ def test_fluid_and_bone_do_not_hide_a_few_hu():
     level = brain_level_hu(hu, np.ones(SHAPE, dtype=bool))
     assert 32 < level < 35
     for values in picture.channels[2:]:
-        far = 20 * values[:, :, 60:]
+        far = 3 * values[:, :, 60:]
         np.testing.assert_allclose(far, -3.0, atol=0.3)
-        np.testing.assert_allclose(20 * values[:, :, :4], 3.0, atol=0.3)
+        np.testing.assert_allclose(3 * values[:, :, :4], 3.0, atol=0.3)
 
 
 def test_a_sulcus_on_one_side_is_no_difference_and_a_faint_wide_patch_is_one():
     hu = np.full(SHAPE, 35.0, dtype=np.float32)
     hu[:, 15:45, 10:12] = 20.0
-    sulcus = 20 * made(hu).channels[2:]
+    sulcus = 3 * made(hu).channels[2:]
     assert np.abs(sulcus).max() < 0.1
     hu[:, 20:36, 40:56] -= 3.0
-    first, *_ = 20 * made(hu).channels[2:]
+    first, *_ = 3 * made(hu).channels[2:]
     assert first[1, 28, 48] == pytest.approx(-3.0, abs=0.3)
     assert first[1, 28, 15] == pytest.approx(3.0, abs=0.3)
 
@@ -122,7 +124,7 @@ def test_no_place_differs_by_more_than_early_infarcts_do():
     hu = np.full(SHAPE, 36.0, dtype=np.float32)
     hu[:, :, 32:] = 21.0
     for values in made(hu).channels[2:4]:  # the widest map reaches over the middle
-        np.testing.assert_allclose(20 * values[:, :, 60:], -MOST_HU, atol=0.1)
+        np.testing.assert_allclose(3 * values[:, :, 60:], -MOST_HU, atol=0.1)
 
 
 def test_differences_change_sign_with_the_head():
@@ -300,3 +302,26 @@ def test_settings_and_brains_that_make_no_sense():
         replace(EVERYDAY, differences=((0.0, 4.0),))
     assert TileSetting(**{**vars(EVERYDAY), "differences": [[3, 4], [6, 6], [14, 9]]}) == EVERYDAY  # as JSON holds it
     assert (PAPER.channels, ONE.channels, SMALL.channels) == (1, 1, 5)
+
+
+def test_wide_means_over_blocks_are_those_over_pixels():
+    """Tissue that fills a part of the plane, of values of SD 1; blocks of 3 and of 7 pixels."""
+    random = np.random.default_rng(0)
+    weight = np.zeros((3, 150, 131), dtype=np.float32)
+    weight[:, 20:130, 15:120] = random.random((3, 110, 105)) > 0.2
+    values = weight * random.standard_normal(weight.shape, dtype=np.float32)
+    for sd in (12.5, 28.5):
+        sums, share = (ndimage.gaussian_filter(image, (1.0, sd, sd)) for image in (values, weight))
+        exact, found = sums / share, mean_about(values, weight, (1.0, sd, sd))
+        inside = weight > 0
+        assert np.abs((found - exact)[inside]).max() < 0.1 * exact[inside].std()
+
+
+def test_tiles_beyond_every_edge_are_cut():
+    """A tile is that of a wider picture with air around it."""
+    channels = noise()[None] / 20
+    wider = np.pad(channels, [(0, 0), (0, 0), (40, 40), (40, 40)], constant_values=-2.0)
+    where = places((0, 0, 0), (1, 52, 0), (2, 30, 56), (0, 20, 20))
+    found = cut_tiles(picture_of(channels, ONE, 8), where, margin_px=4)
+    expected = cut_tiles(picture_of(wider, ONE, 8), where + np.array([0, 40, 40]), margin_px=4)
+    np.testing.assert_array_equal(found, expected)

@@ -17,7 +17,18 @@ from infarct.types import BoolArray
 from infarct.volume import Geometry
 
 SHAPE = (2, 64, 64)
-TINY = TileSetting("tiny", 8.0, 2.0, 32, "centred", mirror=True, differences=((3.0, 0.0),), strip=False, slab_mm=None)
+TINY = TileSetting(
+    "tiny",
+    8.0,
+    2.0,
+    32,
+    "centred",
+    mirror=True,
+    differences=((3.0, 0.0),),
+    strip=False,
+    slab_mm=None,
+    difference_hu=3.0,
+)
 
 
 def blob_picture(

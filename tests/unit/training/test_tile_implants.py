@@ -22,8 +22,12 @@ SMALL = replace(LARGE, volume_ml=(0.1, 0.3))
 def tile(seed: int = 0) -> Float32Array:
     """Tissue with noise in both images, and their smoothed difference."""
     images = np.random.default_rng(seed).normal(0, 0.2, (2, SIDE, SIDE)).astype(np.float32)
-    difference = ndimage.gaussian_filter(images[0] - images[1], 3.0 / PIXEL_MM, mode="nearest")
-    return np.stack([*images, difference])
+    return np.stack([*images, difference_of(images)])
+
+
+def difference_of(images: Float32Array) -> Float32Array:
+    """The smoothed difference, of 3 HU where the images are of 20."""
+    return np.asarray(ndimage.gaussian_filter(20 / 3 * (images[0] - images[1]), 3.0 / PIXEL_MM, mode="nearest"))
 
 
 def implanted(where: Where, implants: Implants = LARGE, *, seed: int = 0) -> Float32Array:
@@ -57,7 +61,7 @@ def test_a_blob_across_darkens_the_mirrored_tile_alone(seed: int) -> None:
     inside = middle_of(SIDE, EVERYDAY)
     assert (after[0] == before[0]).all()
     assert np.median((before[1] - after[1])[inside]) > 0.05
-    assert np.median((after[2] - before[2])[inside]) > 0.02  # the own side is the brighter one now
+    assert np.median((after[2] - before[2])[inside]) > 0.15  # the own side is the brighter one now
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -72,8 +76,7 @@ def test_a_blob_beside_leaves_the_tile_without_infarct(seed: int) -> None:
 @pytest.mark.parametrize("where", ["own", "mirrored", "beside"])
 def test_the_difference_is_that_of_the_images(where: Where) -> None:
     after = implanted(where, SMALL if where == "beside" else LARGE)
-    again = ndimage.gaussian_filter(after[0] - after[1], 3.0 / PIXEL_MM, mode="nearest")
-    assert after[2] == pytest.approx(again, abs=1e-4)
+    assert after[2] == pytest.approx(difference_of(after), abs=1e-3)
 
 
 def test_slices_around_dilute_a_flat_blob_and_hardly_a_tall_one() -> None:
@@ -86,8 +89,8 @@ def test_slices_around_dilute_a_flat_blob_and_hardly_a_tall_one() -> None:
         random = np.random.default_rng(3)
         found = (with_tile_implant(wide, both, exact, where=where, random=random) for _ in range(400))
         after = next(one for one in found if one is not None)
-        assert np.abs(after[2]).max() > 0.02
-        assert after[3] == pytest.approx(share * after[2], abs=2e-3)
+        assert np.abs(after[2]).max() > 0.15
+        assert after[3] == pytest.approx(share * after[2], abs=1e-2)
 
 
 def test_nothing_becomes_darker_than_water() -> None:
