@@ -197,7 +197,7 @@ def side_differences(
     return maps
 
 
-def mean_about(values: Float32Array, weight: Float32Array, sigma: tuple[float, float, float]) -> Float32Array:
+def mean_about(values: Float32Array, weight: Float32Array, sigma: tuple[float, ...]) -> Float32Array:
     """Return the Gaussian mean of ``values`` that already are ``weight``ed, both (z, y, x); ``sigma`` are pixels.
 
     Wide means are taken over blocks of pixels and then interpolated.
