@@ -6,7 +6,7 @@ the same batches) and our engines (OpenVINO in fp32 and, where the processor has
 on the tiles of that head. Imports, loading and conversion of the weights and a first batch are not counted. End to end
 is preparing the head and localizing, without reading.
 
-Run: python bench/bench_localize.py [--threads N] [--tiles N] [--network paper]
+Run: python bench/bench_localize.py [--threads N] [--tiles N] [--network paper] [--precision bf16]
 """
 
 import argparse
@@ -129,6 +129,9 @@ def main() -> None:
     parser.add_argument(
         "--network", choices=list(NETWORKS), action="append", help="only this one; both where not given"
     )
+    parser.add_argument(
+        "--precision", choices=["fp32", "bf16"], action="append", help="of our engines; all if not given"
+    )
     options = parser.parse_args()
     spawn = get_context("spawn")  # what this process has once taken would count as the peak of those it starts
     with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(1, mp_context=spawn) as other:
@@ -143,6 +146,8 @@ def main() -> None:
             print(f"{label}: {plain['tiles']:.0f} tiles a scan, {options.threads} threads")
             print(f"  {PLAIN:15} {plain['tiles_a_s']:7.0f} tiles a second, {plain['peak_mb']:.0f} MB")
             for precision in known:
+                if precision not in (options.precision or known):
+                    continue
                 row = measure(folder, preset, "openvino", precision, *common, "whole")
                 whole_s = row["prepare_s"] + row["localize_s"]
                 print(

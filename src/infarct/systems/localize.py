@@ -5,7 +5,7 @@ probabilities, and a bound of its own for whole slices, where nearly every tile 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -160,7 +160,7 @@ def judge(picture: TilePicture, places: Places, localizer: Localizer) -> Float64
     """Return the calibrated probability of infarction of each tile of a picture, (n,)."""
     logits = np.zeros(len(places))
     for first in range(0, len(places), CUT):
-        tiles = _cut_near(picture, places[first : first + CUT])
+        tiles = cut_tiles(picture, places[first : first + CUT])
         outputs = [localizer.engine.run(tiles[n : n + BATCH]) for n in range(0, len(tiles), BATCH)]
         logits[first : first + CUT] = infarct_logits(np.concatenate(outputs))
     return np.asarray(special.expit(logits / localizer.config.temperature + localizer.config.bias), dtype=np.float64)
@@ -216,18 +216,3 @@ def _falling_off(starts: Places, size: int, tile_px: int) -> Float64Array:
     sd_px = SMOOTHING * tile_px
     away = np.abs(np.arange(size)[:, None] - (starts + (tile_px - 1) / 2)) / sd_px
     return np.asarray(np.where(away <= REACH, np.exp(-(away**2) / 2), 0.0))
-
-
-def _cut_near(picture: TilePicture, places: Places) -> Float32Array:
-    """Return tiles as the network sees them, cut from their own slices: the rest of the picture is not touched."""
-    low, high = int(places[:, 0].min()), int(places[:, 0].max()) + 1
-    part = slice(low, high)
-    rows, columns = picture.geometry.size_yx
-    near = replace(
-        picture,
-        channels=picture.channels[:, part],
-        brain=picture.brain[part],
-        geometry=picture.geometry.cropped((part, slice(0, rows), slice(0, columns))),
-        source_slices=picture.source_slices[part],
-    )
-    return cut_tiles(near, places - np.array([low, 0, 0]))
