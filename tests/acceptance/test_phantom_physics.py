@@ -102,6 +102,14 @@ def test_the_signal_says_what_the_infarct_adds(left: Sample) -> None:
     assert abs(float(signal[~inside].mean())) < 0.05
 
 
+def test_the_clot_is_in_the_scan_and_not_in_the_signal_of_the_infarct(left: Sample) -> None:
+    clot = render(plain_patient(hyperdense_hu=20.0))
+    assert float((clot.acute.hu - left.acute.hu).max()) > 8
+    assert clot.acute.signal_hu is not None
+    assert left.acute.signal_hu is not None
+    assert torch.equal(clot.acute.signal_hu, left.acute.signal_hu)
+
+
 def test_a_lesion_on_the_other_side_mirrors_the_truth(left: Sample) -> None:
     """Sulci differ between the sides, so the outlines agree in the mirror only nearly; the side exactly."""
     right = render(plain_patient(side="right"))

@@ -200,7 +200,7 @@ def by_detectability(cases: Sequence[LocalizeResult], classes: Sequence[TileFigu
     for axes in (auc, found):
         _logarithmic(axes)
         axes.set(xlabel="Ideal observer's d', median of a class", xlim=(0.8 * ideal[0], 1.25 * ideal[-1]))
-        axes.legend(loc="lower right", fontsize=8, edgecolor="none")
+        axes.legend(loc="lower right" if axes is auc else "center left", fontsize=8, edgecolor="none")
     for one, place in zip(classes, places, strict=True):
         found.annotate(f"n {one.patients}", (place, 1.04), ha="center", fontsize=8, color=GREY)
     return figure

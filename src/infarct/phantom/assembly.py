@@ -41,8 +41,9 @@ class Visit:
     bool ``infarct`` (what this CT may show), ``core``, ``penumbra``, ``old_infarct``, ``intracranial``; uint8
     ``hemorrhage`` (1 parenchymal, 2 intraventricular, 3 subarachnoid, 4 subdural, 5 transformation of the infarct),
     ``aspects``, ``territories``, ``tissue`` (`TISSUES`); bool ``staining`` by contrast, which is no hemorrhage.
-    ``signal_hu`` is what the acute infarct adds to the noise-free picture, None without one; ``midline_shift_mm`` says
-    how far the middle of the head has moved, positive to the patient's left (`phantom.midline`), None: not known.
+    ``signal_hu`` is what the acute infarct, without its clot, adds to the noise-free picture, None without one;
+    ``midline_shift_mm`` says how far the middle of the head has moved, positive to the patient's left
+    (`phantom.midline`), None: not known.
     """
 
     hu: Tensor
@@ -175,6 +176,8 @@ def _head(patient: Patient, protocol: Protocol, device: str, *, followup: bool) 
         changed = torch.nonzero(canvas.hu != before, as_tuple=True)
         infarct_hu = torch.zeros_like(before)
         infarct_hu[changed] = at_kvp(canvas.hu[changed], protocol.kvp) - at_kvp(before[changed], protocol.kvp)
+        if not followup:
+            ischemia.paint_clot(canvas, patient.stroke)
     blood = bleeds.paint_bleeds(canvas, patient.confounders.bleeds, patient.densities)
     if transformed is not None:
         blood[transformed & ((blood == 0) | (blood == bleeds.KINDS["staining"]))] = TRANSFORMATION_LABEL

@@ -117,7 +117,7 @@ def lesion_masks(canvas: Canvas, stroke: Stroke) -> Lesions:
 
 
 def paint_acute(canvas: Canvas, lesions: Lesions, stroke: Stroke) -> None:
-    """Change ``canvas.hu`` to the acute scan: early oedema, and the clot where it is seen."""
+    """Change ``canvas.hu`` to the acute scan: early oedema. The clot, which is no part of the infarct, comes after."""
     inside = lesions.infarct.view(-1)[lesions.voxels]
     if bool(inside.any()):
         before = _Before.of(canvas, lesions, stroke, lesions.infarct_soft, inside)
@@ -125,8 +125,6 @@ def paint_acute(canvas: Canvas, lesions: Lesions, stroke: Stroke) -> None:
         around = (lesions.penumbra_soft - lesions.infarct_soft).clamp(min=0) * before.amount
         oedema = before.oedema(drop) + kinetics.PENUMBRA_SHARE * drop * around
         canvas.hu.view(-1)[lesions.voxels] = before.hu - oedema
-    if stroke.hyperdense_hu > 0:
-        _paint_clot(canvas, stroke)
 
 
 def paint_followup(canvas: Canvas, lesions: Lesions, stroke: Stroke) -> Tensor:
@@ -349,9 +347,9 @@ def _noise_at(stroke: Stroke, name: str, scale_mm: float, at_mm: Tensor) -> Tens
     return grid.sample(smooth_noise(seed, grid, scale_mm, at_mm.device), at_mm)
 
 
-def _paint_clot(canvas: Canvas, stroke: Stroke) -> None:
-    """Paint a clot in the artery that is shut: a tube of 3 to 4 mm along part of its course."""
-    path = _clot_path(stroke, canvas.hu.device)
+def paint_clot(canvas: Canvas, stroke: Stroke) -> None:
+    """Paint a clot, where one is seen, in the artery that is shut: a tube of 3 to 4 mm along part of its course."""
+    path = _clot_path(stroke, canvas.hu.device) if stroke.hyperdense_hu > 0 else None
     if path is None:
         return
     fold = torch.tensor([-1.0 if stroke.side == "left" else 1.0, 1.0, 1.0], device=path.device)

@@ -9,7 +9,7 @@ from mock_canvas import mirrored, mock_canvas, mock_stroke
 from infarct.phantom import growth, ischemia, kinetics
 from infarct.phantom.canvas import Canvas
 from infarct.phantom.fields import MNI_PER_HEAD, atlas_fields
-from infarct.phantom.ischemia import Lesions, lesion_masks, paint_acute, paint_followup
+from infarct.phantom.ischemia import Lesions, lesion_masks, paint_acute, paint_clot, paint_followup
 from infarct.phantom.patient import Stroke
 from infarct.phantom.warp import WARP, pull_back
 
@@ -26,6 +26,7 @@ def painted_acute(stroke: Stroke) -> tuple[Canvas, Lesions, torch.Tensor]:
     canvas = mock_canvas()
     before, lesions = canvas.hu.clone(), lesion_masks(canvas, stroke)
     paint_acute(canvas, lesions, stroke)
+    paint_clot(canvas, stroke)
     return canvas, lesions, before - canvas.hu
 
 
