@@ -253,8 +253,9 @@ def _named(setting: TileSetting, name: str, size_px: int) -> TileSetting:
 
 
 def _seeing(recipe: LocalizeRecipe, setting: TileSetting) -> LocalizeRecipe:
-    """Return the recipe with another input."""
+    """Return the recipe with another input; maps of differences are a linear term, too, as in our own recipes."""
     seen = {"in_channels": setting.channels, "size_px": setting.size_px}
+    seen |= {"maps": len(setting.differences)} if setting.differences else {}
     plan = replace(recipe.phantoms, setting=setting)
     return replace(recipe, network_config={**recipe.network_config, **seen}, phantoms=plan)
 
