@@ -138,6 +138,8 @@ def main() -> None:
         folder = Path(name)
         other.submit(write_input, folder).result()
         known = other.submit(precisions).result()
+        if options.precision and not set(options.precision) & set(known):
+            raise SystemExit(f"this processor computes in {', '.join(known)} alone")
         for preset, label in NETWORKS.items():
             if preset not in (options.network or NETWORKS):
                 continue

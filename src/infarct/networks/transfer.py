@@ -39,7 +39,7 @@ MAX_DENSE: Final = 4096
 """The neurons of a dense layer of the published VGG16."""
 MAX_DENSE_LAYERS: Final = 3
 MIDDLE: Final = 4
-"""The middle of a patch is a square with a side so many times shorter."""
+"""The middle of a patch is a square with a side so many times shorter: the tile, where the patch is four tiles."""
 
 
 @dataclass(frozen=True)

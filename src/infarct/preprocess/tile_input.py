@@ -202,15 +202,18 @@ def mean_about(values: Float32Array, weight: Float32Array, sigma: tuple[float, .
 
     Wide means are taken over blocks of pixels and then interpolated.
     """
-    step = max(1, int(min(sigma[1:]) / BLOCK))
+    step = int(min(sigma[1:]) / BLOCK)
+    if step <= 1:
+        return _smoothed_ratio(values, weight, sigma)
     rows, columns = (_by_blocks(size, step) for size in values.shape[1:])
-    coarse = sigma[0], *(sd / step for sd in sigma[1:])
-    sums, share = (
-        ndimage.gaussian_filter(image if step == 1 else rows[0] @ image @ columns[0].T, coarse)
-        for image in (values, weight)
-    )
-    means = sums / np.maximum(share, np.float32(FEWEST))
-    return np.asarray(means if step == 1 else rows[1] @ means @ columns[1].T, dtype=np.float32)
+    blocks, shares = (np.asarray(rows[0] @ image @ columns[0].T, np.float32) for image in (values, weight))
+    means = _smoothed_ratio(blocks, shares, (sigma[0], *(sd / step for sd in sigma[1:])))
+    return np.asarray(rows[1] @ means @ columns[1].T, dtype=np.float32)
+
+
+def _smoothed_ratio(values: Float32Array, weight: Float32Array, sigma: tuple[float, ...]) -> Float32Array:
+    sums, share = (ndimage.gaussian_filter(image, sigma) for image in (values, weight))
+    return np.asarray(sums / np.maximum(share, np.float32(FEWEST)), dtype=np.float32)
 
 
 def _by_blocks(size: int, step: int) -> tuple[Float32Array, Float32Array]:
