@@ -4,10 +4,13 @@ An item is some patches of one head, or of two where the other half comes from a
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -22,6 +25,16 @@ from infarct.types import BoolArray, Float32Array, Float64Array, LabelArray
 
 Flat = npt.NDArray[np.int32]
 """Voxels by their number in the flattened picture."""
+RIM_MM: Final = 4.0
+"""So near to its edge a region is its rim, where bone and fluid are part of a voxel."""
+
+
+@dataclass(frozen=True, eq=False)
+class HardPlaces:
+    """Voxels of a head that are hard to tell from what is looked for: ``alike`` in density, or in its ``rim``."""
+
+    alike: Flat
+    rim: Flat
 
 
 def region_of(marks: LabelArray, system: PatchSystem) -> BoolArray:
@@ -98,8 +111,7 @@ class PatchDataset(Dataset[dict[str, dict[str, Tensor]]]):
         missing = [network for network, pool in self._pools.items() if not pool.ill]
         if missing:
             raise BadRequest(f"no head to train on shows what these networks look for: {', '.join(missing)}")
-        hard = recipe.hard_share > 0
-        self._alike = [alike_places(case, recipe.system) if hard else np.zeros(0, dtype=np.int32) for case in cases]
+        self._hard = [hard_places(case, recipe) for case in cases]
 
     def __getitem__(self, number: int) -> dict[str, dict[str, Tensor]]:
         """Return item ``number``, 0 or more; there is no last one."""
@@ -117,7 +129,7 @@ class PatchDataset(Dataset[dict[str, dict[str, Tensor]]]):
         found = random.choice(pool.wanted[chosen], half)
         rest = other_places(
             self._cases[other],
-            self._alike[other],
+            self._hard[other],
             recipe.patches_a_head - half,
             recipe,
             random=random,
@@ -134,17 +146,35 @@ class PatchDataset(Dataset[dict[str, dict[str, Tensor]]]):
         }
 
 
-def alike_places(case: PatchCase, system: PatchSystem) -> Flat:
-    """Return the voxels of a head that look like what a system looks for and are not."""
-    alike = is_other(case.marks, case.blood, system) & is_alike(case.marks, system)
-    return np.flatnonzero(alike).astype(np.int32)
+def hard_places(case: PatchCase, recipe: PatchRecipe) -> HardPlaces:
+    """Return the voxels of a head that are not what a recipe's system looks for, and hard to tell from it."""
+    nothing = np.zeros(0, dtype=np.int32)
+    others = is_other(case.marks, case.blood, recipe.system)
+    alike, rim = nothing, nothing
+    if recipe.hard_share > 0:
+        alike = np.flatnonzero(others & is_alike(case.marks, recipe.system)).astype(np.int32)
+    if recipe.rim_share > 0:
+        region = region_of(case.marks, recipe.system)
+        rim = np.flatnonzero(others & rim_of(region, case.geometry.pixel_spacing_mm_yx)).astype(np.int32)
+    return HardPlaces(alike, rim)
 
 
-def other_places(case: PatchCase, alike: Flat, count: int, recipe: PatchRecipe, *, random: np.random.Generator) -> Flat:
-    """Return ``count`` voxels of a head that are not what is looked for, a share of them ``alike`` if there are any."""
-    hard = round(count * recipe.hard_share) if len(alike) else 0
-    plain = drawn_evenly(case, count - hard, recipe.system, random=random)
-    return np.concatenate([random.choice(alike, hard) if hard else alike[:0], plain])
+def rim_of(region: BoolArray, spacing_mm_yx: tuple[float, float]) -> BoolArray:
+    """Return what of a ``region`` (bool, (z, y, x)) lies within `RIM_MM` of what is outside of it, in its slice."""
+    inside = np.stack(
+        [ndimage.distance_transform_edt(np.pad(plane, 1), sampling=spacing_mm_yx)[1:-1, 1:-1] for plane in region]
+    )
+    return np.asarray(region & (inside <= RIM_MM))
+
+
+def other_places(
+    case: PatchCase, hard: HardPlaces, count: int, recipe: PatchRecipe, *, random: np.random.Generator
+) -> Flat:
+    """Return ``count`` voxels of a head that are not what is looked for, shares of them ``hard`` if there are any."""
+    kinds = (hard.alike, recipe.hard_share), (hard.rim, recipe.rim_share)
+    drawn = [random.choice(places, round(count * share)) for places, share in kinds if len(places) and share > 0]
+    plain = drawn_evenly(case, count - sum(map(len, drawn)), recipe.system, random=random)
+    return np.concatenate([*drawn, plain])
 
 
 def drawn_evenly(case: PatchCase, count: int, system: PatchSystem, *, random: np.random.Generator) -> Flat:

@@ -14,7 +14,7 @@ from infarct.phantom.grid import rng
 from infarct.training.aspects_scores import Judged, joined
 from infarct.training.module import RecipeModule, fresh
 from infarct.training.patch_data import (
-    alike_places,
+    hard_places,
     is_meant_for,
     is_wanted,
     other_places,
@@ -97,7 +97,7 @@ def validation_patches(case: PatchCase, recipe: PatchRecipe) -> Float32Array:
     """Return `VALIDATED` patches of what is looked for in a head and as many others, the same each time."""
     random = rng(recipe.seed, "validation", case.id[-16:])
     wanted = np.flatnonzero(is_wanted(case.marks, case.blood, recipe.system)).astype(np.int32)
-    others = other_places(case, alike_places(case, recipe.system), VALIDATED, recipe, random=random)
+    others = other_places(case, hard_places(case, recipe), VALIDATED, recipe, random=random)
     places = np.concatenate([random.choice(wanted, VALIDATED), others])
     return varied_patches(case, places, PatchVariation(), random=random)
 

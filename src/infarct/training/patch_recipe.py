@@ -45,8 +45,9 @@ class PatchRecipe:
 
     A step takes ``batch`` heads for each of the ``networks``, and ``patches_a_head`` patches of each, half of them of
     what the network looks for. That is the infarct of heads of its class, of every class for "single"; or blood. With
-    a chance of ``apart_share`` the other half comes from a head without any; a ``hard_share`` of it looks alike:
-    `patch_cases.DENSE`, `STAINED`, or for infarcts `DARK` and `OLD`. The networks share nothing. ``united``: their
+    a chance of ``apart_share`` the other half comes from a head without any; a ``hard_share`` of it looks alike,
+    `patch_cases.DENSE`, `STAINED`, or for infarcts `DARK` and `OLD`, and a ``rim_share`` lies at the edge of what is
+    judged. The networks share nothing. ``united``: their
     cut-offs are chosen together (`patch_union`). The other fields are as in `training.recipe.Recipe`.
     """
 
@@ -62,6 +63,7 @@ class PatchRecipe:
     phantoms: PatchPlan
     apart_share: float = 0.0
     hard_share: float = 0.0
+    rim_share: float = 0.0
     united: bool = False
     variation: PatchVariation = field(default_factory=PatchVariation)
     optimiser: Literal["adam", "adamw"] = "adamw"
@@ -81,8 +83,13 @@ class PatchRecipe:
         known = NETWORKS_OF[self.system]
         if not self.networks or len(set(self.networks)) < len(self.networks) or not set(self.networks) <= set(known):
             raise BadRequest(f"a recipe for {self.system} has networks of these, each once: {', '.join(known)}")
-        if not 0 <= self.apart_share <= 1 or not 0 <= self.hard_share <= 1:
+        if not 0 <= self.apart_share <= 1 or min(self.hard_share, self.rim_share) < 0 or self.hard_total > 1:
             raise BadRequest("shares of patches go from 0 to 1")
+
+    @property
+    def hard_total(self) -> float:
+        """Share of the patches without what is looked for that is hard to tell from it."""
+        return self.hard_share + self.rim_share
 
     @property
     def network_config(self) -> dict[str, Any]:
@@ -216,8 +223,8 @@ HEMORRHAGE_PRESETS: Final[dict[str, PatchRecipe]] = {
     recipe.name: recipe
     for recipe in (
         _for_blood(PAPER_VOLUMETRY, phantoms=replace(EVERYDAY_HEADS, setting=PAPER_PATCHES)),
-        _for_blood(GPU_VOLUMETRY, apart_share=0.5, hard_share=0.5),
-        _for_blood(CPU_VOLUMETRY, apart_share=0.5, hard_share=0.5, steps=12_000),
+        _for_blood(GPU_VOLUMETRY, apart_share=0.5, hard_share=0.3, rim_share=0.3),
+        _for_blood(CPU_VOLUMETRY, apart_share=0.5, hard_share=0.3, rim_share=0.3, steps=12_000),
         _for_blood(
             SMOKE_VOLUMETRY,
             phantoms=PatchPlan((PhantomShare("mimics", 3, 2), PhantomShare("healthy", 1, 1)), EVERYDAY_PATCHES),

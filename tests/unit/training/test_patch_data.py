@@ -11,15 +11,18 @@ from infarct.errors import BadRequest
 from infarct.preprocess.patch_input import BEFORE_PX, cut_patches
 from infarct.training.patch_cases import BRAIN, DARK, DENSE, INFARCT, OLD, STAINED, TISSUE
 from infarct.training.patch_data import (
+    HardPlaces,
     PatchDataset,
     drawn_evenly,
     drawn_turns,
+    hard_places,
     has_target,
     is_alike,
     is_other,
     is_wanted,
     other_places,
     region_of,
+    rim_of,
     turned_patches,
     varied_patches,
 )
@@ -197,14 +200,36 @@ def test_tone_and_noise(cases: list[PatchCase]) -> None:
 
 
 def test_hard_ones_are_the_share_asked_for(cases: list[PatchCase]) -> None:
-    recipe = tiny_patches("hemorrhage", hard_share=0.25)
+    recipe = tiny_patches("hemorrhage", hard_share=0.25, rim_share=0.5)
     random = np.random.default_rng(0)
-    alike = np.arange(1000, 1010, dtype=np.int32)
-    found = other_places(cases[4], alike, 40, recipe, random=random)
+    alike, rim = np.arange(1000, 1010, dtype=np.int32), np.arange(2000, 2010, dtype=np.int32)
+    found = other_places(cases[4], HardPlaces(alike, rim), 40, recipe, random=random)
     assert len(found) == 40
     assert np.isin(found[:10], alike).all()
-    assert is_other(cases[4].marks.ravel()[found[10:]], cases[4].blood.ravel()[found[10:]], "hemorrhage").all()
-    assert len(other_places(cases[4], alike[:0], 40, recipe, random=random)) == 40
+    assert np.isin(found[10:30], rim).all()
+    assert is_other(cases[4].marks.ravel()[found[30:]], cases[4].blood.ravel()[found[30:]], "hemorrhage").all()
+    assert len(other_places(cases[4], HardPlaces(alike[:0], rim[:0]), 40, recipe, random=random)) == 40
+
+
+def test_rim_by_hand() -> None:
+    """A square of 13 mm in the corner of a picture: inside it 4 mm to each side are rim, the picture's edge too."""
+    region = np.zeros((2, 20, 40), dtype=bool)
+    region[1, :13, :26] = True
+    rim = rim_of(region, (1.0, 0.5))
+    assert rim.sum() == 13 * 26 - 5 * 10
+    assert not rim[1, 4:9, 8:18].any()
+    assert not rim[0].any()
+
+
+def test_hard_places_are_no_blood(cases: list[PatchCase]) -> None:
+    case = cases[3]
+    found = hard_places(case, tiny_patches("hemorrhage", hard_share=0.5, rim_share=0.5))
+    for places in (found.alike, found.rim):
+        assert is_other(case.marks.ravel()[places], case.blood.ravel()[places], "hemorrhage").all()
+    assert len(found.rim)
+    none = hard_places(case, tiny_patches("hemorrhage", hard_share=0.0))
+    assert not len(none.alike)
+    assert not len(none.rim)
 
 
 def test_others_are_drawn_evenly_even_where_there_are_few(cases: list[PatchCase]) -> None:
