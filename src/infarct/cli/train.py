@@ -46,6 +46,7 @@ class PresetChoice(StrEnum):
     cpu = "cpu"
     smoke = "smoke"
     single = "single"
+    unet = "unet"
 
 
 class TrainingPrecision(StrEnum):
@@ -72,7 +73,10 @@ def train(
         Path | None, typer.Option(help="Folder of prepared cases; made there from the cohort, used if there.")
     ] = None,
     preset: Annotated[
-        PresetChoice, typer.Option(help="Recipe; single is volumetry's with one network for all infarcts.")
+        PresetChoice,
+        typer.Option(
+            help="Recipe; single is volumetry's with one patch CNN, unet a 3D network for volumetry or hemorrhage."
+        ),
     ] = PresetChoice.cpu,
     pretrained: Annotated[
         Path | None, typer.Option(help="For localize: weights trained on ImageNet, safetensors or a state dict.")
@@ -183,6 +187,7 @@ def _recipe(
     """Return the recipe of a preset with what the user wants otherwise."""
     from infarct.training.aspects_recipe import ASPECTS_PRESETS
     from infarct.training.denoise_recipe import DENOISE_PRESETS
+    from infarct.training.head_recipe import UNET_HEMORRHAGE, UNET_VOLUMETRY
     from infarct.training.localize_recipe import LOCALIZE_PRESETS, LocalizeRecipe, with_pretrained
     from infarct.training.patch_recipe import HEMORRHAGE_PRESETS, VOLUMETRY_PRESETS
     from infarct.training.recipe import PRESETS
@@ -194,8 +199,8 @@ def _recipe(
         SystemChoice.regions: VB_PRESETS,
         SystemChoice.denoise: DENOISE_PRESETS,
         SystemChoice.localize: LOCALIZE_PRESETS,
-        SystemChoice.volumetry: VOLUMETRY_PRESETS,
-        SystemChoice.hemorrhage: HEMORRHAGE_PRESETS,
+        SystemChoice.volumetry: {**VOLUMETRY_PRESETS, UNET_VOLUMETRY.name: UNET_VOLUMETRY},
+        SystemChoice.hemorrhage: {**HEMORRHAGE_PRESETS, UNET_HEMORRHAGE.name: UNET_HEMORRHAGE},
     }
     recipe = _kept(kept[system], preset, system)
     if isinstance(recipe, LocalizeRecipe):
@@ -226,6 +231,7 @@ def _prepared(
 ) -> Path:
     """Return the folder of prepared cases: those that are there, or made from the cohort."""
     from infarct.training.denoise_recipe import DenoiseRecipe
+    from infarct.training.head_recipe import HeadRecipe
     from infarct.training.localize_recipe import LocalizeRecipe
     from infarct.training.patch_recipe import PatchRecipe
     from infarct.training.radiomics_recipe import RadiomicsRecipe
@@ -244,7 +250,7 @@ def _prepared(
             _prepare_pairs(recipe.phantoms, folder, jobs=jobs, quiet=quiet)
         elif isinstance(recipe, LocalizeRecipe):
             _prepare_tiles(recipe.phantoms, folder, jobs=jobs, quiet=quiet)
-        elif isinstance(recipe, PatchRecipe):
+        elif isinstance(recipe, PatchRecipe | HeadRecipe):
             _prepare_heads(recipe.phantoms, folder, jobs=jobs, quiet=quiet)
         elif not isinstance(recipe, Recipe):
             _prepare_regions(recipe.phantoms, folder, jobs=jobs, quiet=quiet)

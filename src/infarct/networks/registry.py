@@ -14,6 +14,7 @@ from infarct.networks.inception_resnet_v2 import InceptionResNetV2, InceptionRes
 from infarct.networks.inception_v3 import InceptionV3, InceptionV3Config
 from infarct.networks.inception_v4 import InceptionV4, InceptionV4Config
 from infarct.networks.patch_cnn import DensePatchCnn, PatchCnn, PatchCnnConfig
+from infarct.networks.pooled_unet import PooledUnet, PooledUnetConfig
 from infarct.networks.resnet50 import ResNet50, ResNet50Config
 from infarct.networks.se_res_unet import SeResUnet, SeResUnetConfig
 from infarct.networks.vb_net import VbNet, VbNetConfig
@@ -41,6 +42,7 @@ NETWORKS: Final[dict[str, Network]] = {
     "dncnn": Network(DnCnnConfig, DnCnn),
     "patch_cnn": Network(PatchCnnConfig, PatchCnn),
     "patch_cnn_dense": Network(PatchCnnConfig, DensePatchCnn),
+    "pooled_unet": Network(PooledUnetConfig, PooledUnet),
 }
 """The networks that `build` knows; tests in tests/contracts run over all of them."""
 

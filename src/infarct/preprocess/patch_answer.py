@@ -67,6 +67,17 @@ def without_specks(mask: BoolArray, geometry: Geometry, *, least_ml: float) -> B
     return np.asarray(np.concatenate([[False], sizes_ml >= least_ml])[labels])
 
 
+def sure_of(mask: BoolArray, sure: BoolArray, geometry: Geometry, *, least_ml: float) -> tuple[BoolArray, float]:
+    """Return the connected pieces of ``mask`` of which at least ``least_ml`` are ``sure``, both bool (z, y, x).
+
+    The number is the largest ``sure`` volume of a piece in ml, 0 without any.
+    """
+    labels, sizes_ml = pieces(mask, geometry)
+    sure_ml = volumes_ml(np.where(sure, labels, 0), len(sizes_ml), geometry)
+    kept = np.concatenate([[False], sure_ml >= least_ml])
+    return np.asarray(kept[labels]), float(sure_ml.max(initial=0.0))
+
+
 def pieces(mask: BoolArray, geometry: Geometry) -> tuple[npt.NDArray[np.int32], Float64Array]:
     """Return the connected pieces of ``mask`` (bool, (z, y, x)) as labels from 1 (int32), and their volumes in ml.
 
@@ -74,7 +85,12 @@ def pieces(mask: BoolArray, geometry: Geometry) -> tuple[npt.NDArray[np.int32], 
     """
     labels: npt.NDArray[np.int32]
     labels, count = ndimage.label(mask, np.ones((3, 3, 3)))
+    return labels, volumes_ml(labels, count, geometry)
+
+
+def volumes_ml(labels: npt.NDArray[np.int32], count: int, geometry: Geometry) -> Float64Array:
+    """Return the volumes (count,) in ml of what has the labels 1 to ``count`` in ``labels`` (int32, (z, y, x))."""
     sizes_ml = np.zeros(count)
     for plane, voxel_ml in zip(labels, geometry.slice_voxel_ml, strict=True):
         sizes_ml += voxel_ml * np.bincount(plane.ravel(), minlength=count + 1)[1:]
-    return labels, sizes_ml
+    return sizes_ml

@@ -15,14 +15,13 @@ from scipy import special
 from infarct.errors import BadRequest
 from infarct.findings import Hemorrhage
 from infarct.preprocess.head import Head
-from infarct.preprocess.patch_answer import bleeding_scores
+from infarct.preprocess.patch_answer import bleeding_scores, smoothed, sure_of
 from infarct.preprocess.patch_input import PatchPicture
 from infarct.preprocess.quality import BLOOD_ML, hyperdense_mask
 from infarct.runtime import Engine, PrecisionChoice, make_engine
 from infarct.runtime.engine import DeviceChoice, EngineName
-from infarct.runtime.slices import predict_slices
 from infarct.systems.blood_types import carried_types, type_blood, types_of
-from infarct.systems.patch_maps import PatchConfig, drawn_on_source, marked, patch_config, picture_of
+from infarct.systems.patch_maps import PatchConfig, chances_of, drawn_on_source, marked, patch_config, picture_of
 from infarct.types import BoolArray, Flag, Float32Array, LabelArray
 from infarct.volume import Geometry, Scan, resample_mask, volume_ml
 from infarct.weights import WeightSet, load_for
@@ -36,10 +35,12 @@ OUTPUTS: Final = (("hemorrhage",),)
 class HemorrhageConfig(PatchConfig):
     """What the weights say of their own use; saved with every result.
 
-    Blood is suspected from ``suspected_ml`` on. The probability that a scan shows any is
-    sigmoid(log(volume + 0.1 ml) / ``scan_temperature`` + ``scan_bias``).
+    A connected piece of what is marked counts as blood where at least ``suspected_ml`` of it reach the
+    ``suspected_threshold``, and blood is suspected where a piece does. With the largest such volume the probability
+    that a scan shows any is sigmoid(log(volume + 0.1 ml) / ``scan_temperature`` + ``scan_bias``).
     """
 
+    suspected_threshold: float
     suspected_ml: float
     scan_temperature: float
     scan_bias: float
@@ -104,6 +105,7 @@ def config_of(settings: Mapping[str, Any], network_config: Mapping[str, Any]) ->
     try:
         config = HemorrhageConfig(
             **{**asdict(base), "input": base.input},
+            suspected_threshold=float(settings["suspected_threshold"]),
             suspected_ml=float(settings["suspected_ml"]),
             scan_temperature=float(settings["scan_temperature"]),
             scan_bias=float(settings["scan_bias"]),
@@ -111,7 +113,7 @@ def config_of(settings: Mapping[str, Any], network_config: Mapping[str, Any]) ->
     except (KeyError, TypeError, ValueError) as error:
         raise BadRequest(f"the weights lack a setting or hold a wrong one ({error})") from error
     positive = all(0 < value < np.inf for value in (config.suspected_ml, config.scan_temperature))
-    if not (positive and np.isfinite(config.scan_bias)):
+    if not (positive and np.isfinite(config.scan_bias) and 0 < config.suspected_threshold <= 1):
         raise BadRequest("the weights hold an operating point that is out of range")
     return config
 
@@ -123,12 +125,14 @@ def find_hemorrhage(scan: Scan, head: Head, detector: HemorrhageDetector) -> Hem
     """
     config = detector.config
     picture = picture_of(scan, head, config.input)
-    probabilities = predict_slices(detector.engine, picture.images, picture.brain)
-    (mask,) = marked(probabilities, picture.brain, picture.geometry, config)
-    found_ml = volume_ml(mask, picture.geometry)
-    score = bleeding_scores(found_ml) / config.scan_temperature + config.scan_bias
+    probabilities = chances_of(detector.engine, picture.images, picture.brain, config)
+    (all_marked,) = marked(probabilities, picture.brain, picture.geometry, config)
+    smooth = smoothed(probabilities, picture.brain, picture.geometry, smooth_mm=config.smooth_mm)[0]
+    sure = smooth >= config.suspected_threshold
+    mask, sure_ml = sure_of(all_marked, sure, picture.geometry, least_ml=config.suspected_ml)
+    score = bleeding_scores(sure_ml) / config.scan_temperature + config.scan_bias
     told = Hemorrhage(
-        suspected=found_ml >= config.suspected_ml,
+        suspected=bool(mask.any()),
         volume_ml=0.0,
         probability=float(special.expit(score)),
         types=(),

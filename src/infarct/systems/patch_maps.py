@@ -1,17 +1,25 @@
-"""What the dense patch CNN marks in a scan, and what its weights say of its use: shared by the systems that run it."""
+"""What networks mark in the picture of a scan, and what their weights say of it: for infarct volume and blood alike.
+
+They are patch CNNs that judge slices voxel by voxel, or a 3D network that judges boxes.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from infarct.errors import BadRequest, StepFailed
 from infarct.preprocess.head import Head
 from infarct.preprocess.patch_answer import masks_at
-from infarct.preprocess.patch_input import PatchPicture, PatchSetting, make_patch_picture, on_source
+from infarct.preprocess.patch_input import Channels, PatchPicture, PatchSetting, make_patch_picture, on_source
+from infarct.runtime import Engine, predict_tiled
+from infarct.runtime.slices import predict_slices
 from infarct.types import BoolArray, Float32Array
 from infarct.volume import Geometry, Scan, resample_mask
+
+MAX_TILE: Final = 1024
+"""Keeps a wrong number in a weight file from taking all memory."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +27,8 @@ class PatchConfig:
     """What the weights say of their own use; saved with every result.
 
     Probabilities of each of the ``outputs`` are smoothed in plane by a Gaussian with an SD of ``smooth_mm``, cut at
-    its own of the ``thresholds``, and connected pieces smaller than its own of ``least_ml`` are dropped.
+    its own of the ``thresholds``, and connected pieces smaller than its own of ``least_ml`` are dropped. ``tile_zyx``
+    is the size of the boxes, in voxels of the picture; None for patch CNNs.
     """
 
     input: PatchSetting
@@ -28,6 +37,7 @@ class PatchConfig:
     least_ml: tuple[float, ...]
     smooth_mm: float
     calibrated_on: str
+    tile_zyx: tuple[int, int, int] | None
 
 
 def patch_config(
@@ -45,6 +55,7 @@ def patch_config(
             least_ml=tuple(float(value) for value in settings["least_ml"]),
             smooth_mm=float(settings["smooth_mm"]),
             calibrated_on=str(settings["calibrated_on"]),
+            tile_zyx=_tile_of(settings),
         )
         given = int(network_config.get("images", 1)), int(network_config.get("outputs", 1))
     except (KeyError, TypeError, ValueError) as error:
@@ -57,6 +68,26 @@ def patch_config(
     if not (bounded and all(0 <= value < np.inf for value in (*config.least_ml, config.smooth_mm))):
         raise BadRequest("the weights hold an operating point that is out of range")
     return config
+
+
+def _tile_of(settings: Mapping[str, Any]) -> tuple[int, int, int] | None:
+    if "tile_zyx" not in settings:
+        return None
+    z, y, x = (int(size) for size in settings["tile_zyx"])
+    if not 0 < min(z, y, x) <= max(z, y, x) <= MAX_TILE:
+        raise ValueError("a box of no size, or too large a one")
+    return z, y, x
+
+
+def chances_of(engine: Engine, images: Channels, region: BoolArray, config: PatchConfig) -> Float32Array:
+    """Return raw probabilities (float32, (k, z, y, x)) of ``images`` (c, z, y, x), 0 outside the ``region``.
+
+    Raises `StepFailed` where the region is empty.
+    """
+    if config.tile_zyx is None:
+        return predict_slices(engine, images, region)
+    channels = np.asarray(images, dtype=np.float32)
+    return predict_tiled(engine, channels, region, tile_zyx=config.tile_zyx, both_ways=config.input.mirror)
 
 
 def picture_of(scan: Scan, head: Head, setting: PatchSetting) -> PatchPicture:

@@ -23,12 +23,11 @@ from infarct.preprocess.midline_shift import MidlineShift, measure_midline_shift
 from infarct.preprocess.patch_input import PatchPicture
 from infarct.runtime import Engine, PrecisionChoice, make_engine
 from infarct.runtime.engine import DeviceChoice, EngineName
-from infarct.runtime.slices import predict_slices
 from infarct.systems.blood_types import BLOOD_LABELS, carried_types
 from infarct.systems.heidelberg import heidelberg_classes
 from infarct.systems.hemorrhage import HemorrhageResult
 from infarct.systems.lesions import ONE_SIDED_SHARE, pieces
-from infarct.systems.patch_maps import PatchConfig, drawn_on_source, marked, patch_config, picture_of
+from infarct.systems.patch_maps import PatchConfig, chances_of, drawn_on_source, marked, patch_config, picture_of
 from infarct.types import BoolArray, Float32Array, LabelArray
 from infarct.volume import Geometry, Scan, resample_mask, volume_ml
 from infarct.weights import WeightSet, load_for
@@ -136,7 +135,7 @@ def measure_followup(
     """
     picture = picture_of(scan, head, volumetry.config.input)
     region = followup_region(scan, head, picture.hu, picture.geometry)
-    probabilities = predict_slices(volumetry.engine, picture.images, region)
+    probabilities = chances_of(volumetry.engine, picture.images, region, volumetry.config)
     masks = marked(probabilities, region, picture.geometry, volumetry.config)
     past = _past(old, head, picture.geometry)
     old_ml = volume_ml(masks.any(axis=0) & past, picture.geometry)

@@ -28,6 +28,8 @@ from infarct.training.cases import check_new_output, digest_of, kind_of
 from infarct.training.denoise_recipe import DenoiseRecipe
 from infarct.training.denoise_task import denoise_task
 from infarct.training.export import told_by
+from infarct.training.head_recipe import HeadRecipe
+from infarct.training.head_task import head_task
 from infarct.training.localize_recipe import LocalizeRecipe
 from infarct.training.localize_task import localize_task
 from infarct.training.module import AnyRecipe
@@ -109,6 +111,8 @@ def _task(recipe: AnyRecipe, cases: Path, pretrained: Path | None) -> Task:
         return localize_task(recipe, cases, pretrained)
     if isinstance(recipe, PatchRecipe):
         return patch_task(recipe, cases)
+    if isinstance(recipe, HeadRecipe):
+        return head_task(recipe, cases)
     return segment_task(recipe, cases)
 
 

@@ -16,6 +16,7 @@ from infarct.networks import build
 from infarct.phantom.grid import rng
 from infarct.training.aspects_recipe import AspectsRecipe
 from infarct.training.denoise_recipe import DenoiseRecipe
+from infarct.training.head_recipe import HeadRecipe
 from infarct.training.localize_recipe import LocalizeRecipe
 from infarct.training.losses import LossParts, segmentation_loss, targets_of
 from infarct.training.patch_recipe import PatchRecipe
@@ -25,7 +26,7 @@ from infarct.training.store import StoredCase
 from infarct.training.validation import CaseScore, ModuleEngine, score_case, summary_of
 from infarct.training.vb_recipe import VbRecipe
 
-AnyRecipe = Recipe | AspectsRecipe | VbRecipe | DenoiseRecipe | LocalizeRecipe | PatchRecipe
+AnyRecipe = Recipe | AspectsRecipe | VbRecipe | DenoiseRecipe | LocalizeRecipe | PatchRecipe | HeadRecipe
 Score = TypeVar("Score")
 
 
@@ -126,7 +127,7 @@ class SegmentationModule(RecipeModule):
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: Recipe | HeadRecipe,
         *,
         positive_share: Sequence[float],
         validation: Sequence[StoredCase],

@@ -1,22 +1,26 @@
-"""The last part of a training of patch CNNs: its best checkpoint, calibrated on validation heads, as a weight set."""
+"""The last part of a training for infarct volume or blood: its best checkpoint, calibrated on validation heads, as a
+weight set. Patch CNNs and 3D networks for whole heads alike.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from infarct.networks.patch_cnn import side_by_side
 from infarct.runtime import Engine, make_engine
 from infarct.runtime.engine import DeviceChoice
-from infarct.runtime.slices import predict_slices
+from infarct.systems.patch_maps import PatchConfig, chances_of, patch_config
 from infarct.training.calibrate import UNCALIBRATED
 from infarct.training.cases import kind_of
 from infarct.training.export import card_of, load_checkpoint, tensors_of
 from infarct.training.finish import best_checkpoint
+from infarct.training.head_recipe import HeadRecipe, head_recipe_of, is_head_recipe
 from infarct.training.patch_data import region_of
-from infarct.training.patch_recipe import PatchRecipe, patch_recipe_of
+from infarct.training.patch_recipe import PatchRecipe, PatchSystem, patch_recipe_of
 from infarct.training.patch_scores import (
     JudgedCase,
     PatchPoint,
@@ -34,10 +38,12 @@ from infarct.weights import WeightSet
 
 DENSE_NETWORK: Final = "patch_cnn_dense"
 """Judges every voxel of a slice at once, with the tensors that were trained patch by patch."""
+POOLED_NETWORK: Final = "pooled_unet"
+"""Judges boxes of a picture, with the tensors that were trained on averaged pixels."""
 
 
 def finish_patches(output: Path, cases: Path, *, name: str, device: DeviceChoice = "auto") -> WeightSet:
-    """Return the best weights of the training in ``output``: all its networks side by side in one.
+    """Return the best weights of the training in ``output``: patch CNNs side by side in one.
 
     ``cases`` are the prepared heads it was trained on; see `patch_scores` for the operating point, chosen on whole
     validation heads. Without any nothing is calibrated. The model card tells how the weights do on the heads that
@@ -51,9 +57,10 @@ def finish_patches(output: Path, cases: Path, *, name: str, device: DeviceChoice
     validation = load_patch_cases(index, index.of("validation"))
     if not validation:
         return weights
-    recipe = patch_recipe_of(load_checkpoint(checkpoint)[ABOUT]["recipe"])
+    recipe = _recipe_of(load_checkpoint(checkpoint)[ABOUT])
     engine = make_engine(weights, device=device, threads=torch.get_num_threads())  # as many as training used
-    judged = judge_cases(engine, validation, recipe)
+    config = patch_config(weights.settings, weights.network_config, (recipe.networks,))
+    judged = judge_cases(engine, validation, recipe.system, config)
     point = patch_point(judged, recipe)
     if recipe.united:
         point = united_point(judged, recipe, point)
@@ -72,13 +79,13 @@ def export_patches(
     calibrated_on: str = UNCALIBRATED,
     metrics: Mapping[str, Any] | None = None,
 ) -> WeightSet:
-    """Return the networks in a checkpoint, averaged where the recipe averages, with an operating point.
+    """Return the network, or networks, in a checkpoint, averaged where the recipe averages, with an operating point.
 
     Raises `UnreadableInput` where the file is no such checkpoint.
     """
     stored = load_checkpoint(checkpoint)
     about = stored[ABOUT]
-    recipe = patch_recipe_of(about["recipe"])
+    recipe = _recipe_of(about)
     card = card_of(about, recipe)
     chosen = point or uncalibrated(recipe.networks)
     settings = {
@@ -89,32 +96,61 @@ def export_patches(
         "smooth_mm": chosen.smooth_mm,
         "calibrated_on": calibrated_on,
     }
+    if isinstance(recipe, HeadRecipe):
+        settings["tile_zyx"] = list(recipe.tile_zyx)
     if recipe.system == "hemorrhage":
-        told = scan or ScanPoint()
+        limit = scan or ScanPoint()
         settings |= {
-            "suspected_ml": told.suspected_ml,
-            "scan_temperature": told.scan_temperature,
-            "scan_bias": told.scan_bias,
+            "suspected_threshold": limit.suspected_threshold,
+            "suspected_ml": limit.suspected_ml,
+            "scan_temperature": limit.scan_temperature,
+            "scan_bias": limit.scan_bias,
         }
     tensors = tensors_of(stored["state_dict"])
-    parts = [
-        {key.removeprefix(f"{network}."): part for key, part in tensors.items() if key.startswith(f"{network}.")}
-        for network in recipe.networks
-    ]
+    if isinstance(recipe, HeadRecipe):
+        network, config = POOLED_NETWORK, pooled_config(recipe)
+        tensors = {f"unet.{key}": part for key, part in tensors.items()}
+    else:
+        network, config = DENSE_NETWORK, {**recipe.network_config, "outputs": len(recipe.networks)}
+        tensors = side_by_side([_part(tensors, f"{name}.") for name in recipe.networks])
     return WeightSet(
         system=recipe.system,
         name=name,
-        network=DENSE_NETWORK,
-        network_config={**recipe.network_config, "outputs": len(recipe.networks)},
+        network=network,
+        network_config=config,
         settings=settings,
-        tensors=side_by_side(parts),
+        tensors=tensors,
         card={**card, "metrics": {**card["metrics"], **(metrics or {})}},
     )
 
 
-def judge_cases(engine: Engine, cases: Sequence[PatchCase], recipe: PatchRecipe) -> list[JudgedCase]:
+def _part(tensors: Mapping[str, npt.NDArray[np.float16]], prefix: str) -> dict[str, npt.NDArray[np.float16]]:
+    return {key.removeprefix(prefix): part for key, part in tensors.items() if key.startswith(prefix)}
+
+
+def pooled_config(recipe: HeadRecipe) -> dict[str, Any]:
+    """Return the configuration of the network that averages pixels itself."""
+    config = recipe.network_config
+    return {
+        "images": config["in_channels"],
+        "outputs": config["out_channels"],
+        "base": config["base"],
+        "strides": config["strides"],
+        "smooth": config["smooth"],
+        "pool_px": recipe.pool_px,
+    }
+
+
+def judge_cases(
+    engine: Engine, cases: Sequence[PatchCase], system: PatchSystem, config: PatchConfig
+) -> list[JudgedCase]:
     """Return what an engine makes of whole heads."""
     return [
-        JudgedCase(case, predict_slices(engine, case.images, region_of(case.marks, recipe.system)).astype(np.float16))
+        JudgedCase(case, chances_of(engine, case.images, region_of(case.marks, system), config).astype(np.float16))
         for case in cases
     ]
+
+
+def _recipe_of(about: Mapping[str, Any]) -> PatchRecipe | HeadRecipe:
+    data = about["recipe"]
+    return head_recipe_of(data) if is_head_recipe(data) else patch_recipe_of(data)

@@ -8,32 +8,44 @@ does not count in the search for infarcts.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from infarct.measure.agreement import roc_auc
 from infarct.measure.overlap import Counts, count
 from infarct.measure.severity import SEVERITIES
-from infarct.preprocess.patch_answer import bleeding_scores, masks_at, pieces, smoothed
+from infarct.preprocess.patch_answer import bleeding_scores, masks_at, pieces, smoothed, sure_of
 from infarct.training.aspects_scores import Judged, fit_scale
 from infarct.training.patch_cases import STAINED
 from infarct.training.patch_data import is_free, is_meant_for, is_other, is_wanted, region_of
-from infarct.training.patch_recipe import PatchRecipe, PatchSystem
+from infarct.training.patch_recipe import PatchSystem
 from infarct.training.patch_store import PatchCase
 from infarct.types import BoolArray, Float32Array, Float64Array
 from infarct.volume import volume_ml
 
-THRESHOLDS: Final = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995)
+THRESHOLDS: Final = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995)
 """Half of the patches of a training are what is looked for, and few voxels of a head: cut-offs are high."""
 LEAST_ML: Final = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 SMOOTH_MM: Final = (0.0, 1.0, 2.0, 3.0)
 FALSE_ALARMS: Final = 0.03
 """Tolerated share of heads with neither blood nor contrast staining in which blood is suspected."""
 SUSPECTED_STEP_ML: Final = 0.1
+COUNTED_ML: Final = 2.0
+"""So much blood is to be found."""
 UNKNOWN_SUSPECTED_ML: Final = 1.0
 """From this volume on blood is suspected where no head without blood tells more."""
 HEALTHY: Final = "healthy"
+
+
+class Judging(Protocol):
+    """What a recipe tells of the networks that judge: `PatchRecipe`, or `HeadRecipe`."""
+
+    @property
+    def system(self) -> PatchSystem: ...  # noqa: D102
+    @property
+    def networks(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -47,11 +59,9 @@ class PatchPoint:
 
 @dataclass(frozen=True)
 class ScanPoint:
-    """What makes an answer about a scan of a volume of blood: suspected from ``suspected_ml`` on.
+    """Which marked pieces are blood, and how probable blood in a scan is: see `systems.hemorrhage.HemorrhageConfig`."""
 
-    Its probability is sigmoid(log(volume + 0.1 ml) / ``scan_temperature`` + ``scan_bias``).
-    """
-
+    suspected_threshold: float = 0.5
     suspected_ml: float = UNKNOWN_SUSPECTED_ML
     scan_temperature: float = 1.0
     scan_bias: float = 0.0
@@ -73,7 +83,7 @@ def uncalibrated(networks: Sequence[str]) -> PatchPoint:
     return PatchPoint((0.5,) * len(networks), (0.0,) * len(networks), 0.0)
 
 
-def patch_point(judged: Sequence[JudgedCase], recipe: PatchRecipe) -> PatchPoint:
+def patch_point(judged: Sequence[JudgedCase], recipe: Judging) -> PatchPoint:
     """Return the operating point by the rule above; a network that no head is meant for keeps .5 and 0 ml.
 
     Of equally good points the first is taken: less smoothing, a lower cut-off, a smaller volume.
@@ -89,7 +99,7 @@ def patch_point(judged: Sequence[JudgedCase], recipe: PatchRecipe) -> PatchPoint
     return PatchPoint(tuple(thresholds), tuple(least_ml), smooth_mm if any(best.values()) else 0.0)
 
 
-def _tables(judged: Sequence[JudgedCase], recipe: PatchRecipe, smooth_mm: float) -> list[Float64Array | None]:
+def _tables(judged: Sequence[JudgedCase], recipe: Judging, smooth_mm: float) -> list[Float64Array | None]:
     """Return the mean Dice (thresholds, least volumes) of each network over the heads it is meant for, None without."""
     found: list[list[Float64Array]] = [[] for _ in recipe.networks]
     for one in judged:
@@ -130,12 +140,43 @@ def masks_of(one: JudgedCase, point: PatchPoint, system: PatchSystem) -> BoolArr
 
 
 def scan_point(judged: Sequence[JudgedCase], point: PatchPoint) -> ScanPoint:
-    """Return from which volume on blood is suspected, and what makes a probability of it."""
-    volumes = [volume_ml(masks_of(one, point, "hemorrhage")[0], one.case.geometry) for one in judged]
+    """Return what a marked piece must hold to be blood, and what makes a probability of it.
+
+    Of the thresholds from that of the mask on, the one is taken whose volumes best tell heads with at least
+    `COUNTED_ML` of blood from plain ones (AUC), the lowest of equally good ones.
+    """
+    thresholds = [threshold for threshold in THRESHOLDS if threshold >= point.thresholds[0]] or [point.thresholds[0]]
+    volumes = np.array([_sure_ml(one, point, thresholds) for one in judged]).reshape(len(judged), len(thresholds))
     bleeding = np.array([not is_free(one.case, "hemorrhage") for one in judged], dtype=bool)
-    temperature, bias = fit_scale(Judged(bleeding_scores(volumes), bleeding))
-    plain = [volume for volume, one in zip(volumes, judged, strict=True) if is_plain(one.case)]
-    return ScanPoint(suspected_limit_ml(plain), temperature, bias)
+    large = np.array([volume_ml(one.case.blood > 0, one.case.geometry) >= COUNTED_ML for one in judged], dtype=bool)
+    plain = np.array([is_plain(one.case) for one in judged], dtype=bool)
+    told = large | plain
+    best = 0
+    if large.any() and plain.any():
+        best = int(np.argmax([roc_auc(large[told], column[told]) for column in volumes.T]))
+    chosen = volumes[:, best]
+    temperature, bias = fit_scale(Judged(bleeding_scores(chosen), bleeding))
+    return ScanPoint(thresholds[best], suspected_limit_ml(chosen[plain].tolist()), temperature, bias)
+
+
+def _sure_ml(one: JudgedCase, point: PatchPoint, thresholds: Sequence[float]) -> list[float]:
+    """Return the largest volume of a marked piece that reaches each threshold."""
+    mask, smooth = _blood_of(one, point)
+    return [sure_of(mask, smooth >= threshold, one.case.geometry, least_ml=0.0)[1] for threshold in thresholds]
+
+
+def blood_mask(one: JudgedCase, point: PatchPoint, scan: ScanPoint) -> BoolArray:
+    """Return what counts as blood in a head, bool (z, y, x)."""
+    mask, smooth = _blood_of(one, point)
+    return sure_of(mask, smooth >= scan.suspected_threshold, one.case.geometry, least_ml=scan.suspected_ml)[0]
+
+
+def _blood_of(one: JudgedCase, point: PatchPoint) -> tuple[BoolArray, Float32Array]:
+    """Return what is marked in a head and the smoothed probabilities, both (z, y, x)."""
+    region = region_of(one.case.marks, "hemorrhage")
+    chances = one.probabilities.astype(np.float32)
+    smooth = smoothed(chances, region, one.case.geometry, smooth_mm=point.smooth_mm)[0]
+    return masks_of(one, point, "hemorrhage")[0], smooth
 
 
 def is_plain(case: PatchCase) -> bool:
@@ -156,7 +197,7 @@ def suspected_limit_ml(plain_ml: Sequence[float]) -> float:
     return round(steps * SUSPECTED_STEP_ML, 6)
 
 
-def volumetry_metrics(judged: Sequence[JudgedCase], recipe: PatchRecipe, point: PatchPoint) -> dict[str, Any]:
+def volumetry_metrics(judged: Sequence[JudgedCase], recipe: Judging, point: PatchPoint) -> dict[str, Any]:
     """Return what the model card tells of the calibrated networks for infarcts, as JSON; None where no head tells.
 
     By network: the mean Dice over the heads it is meant for. By kind of head: what the union of all networks reaches,
@@ -188,30 +229,33 @@ def volumetry_metrics(judged: Sequence[JudgedCase], recipe: PatchRecipe, point: 
 
 
 def hemorrhage_metrics(
-    judged: Sequence[JudgedCase], recipe: PatchRecipe, point: PatchPoint, scan: ScanPoint
+    judged: Sequence[JudgedCase], recipe: Judging, point: PatchPoint, scan: ScanPoint
 ) -> dict[str, Any]:
     """Return what the model card tells of the calibrated network for blood, as JSON; None where no head tells."""
-    found = [(one.case, masks_of(one, point, recipe.system)[0]) for one in judged]
+    found = [(one.case, blood_mask(one, point, scan)) for one in judged]
     ill = [(case, mask) for case, mask in found if not is_free(case, recipe.system)]
     free = [(case, mask) for case, mask in found if is_free(case, recipe.system)]
     healthy = [(case, mask) for case, mask in free if case.preset == HEALTHY]
+    large = [(case, mask) for case, mask in ill if volume_ml(case.blood > 0, case.geometry) >= COUNTED_ML]
     counts = [_counts(mask, case, recipe.system) for case, mask in ill]
     return {
         "validation_after_calibration": {
             "heads_with_blood": len(ill),
             "mean_dice": _mean([each.dice for each in counts]),
             "mean_sensitivity_of_voxels": _mean([each.sensitivity for each in counts]),
-            "share_suspected": _share_suspected(ill, scan),
+            "share_suspected": _share_suspected(ill),
+            "heads_with_2_ml": len(large),
+            "share_suspected_of_2_ml": _share_suspected(large),
             "heads_without_blood": len(free),
-            "share_suspected_without_blood": _share_suspected(free, scan),
+            "share_suspected_without_blood": _share_suspected(free),
             "healthy_heads": len(healthy),
-            "share_suspected_of_healthy": _share_suspected(healthy, scan),
+            "share_suspected_of_healthy": _share_suspected(healthy),
         }
     }
 
 
-def _share_suspected(found: Sequence[tuple[PatchCase, BoolArray]], scan: ScanPoint) -> float | None:
-    return _mean([float(volume_ml(mask, case.geometry) >= scan.suspected_ml) for case, mask in found])
+def _share_suspected(found: Sequence[tuple[PatchCase, BoolArray]]) -> float | None:
+    return _mean([float(mask.any()) for _, mask in found])
 
 
 def _counts(mask: BoolArray, case: PatchCase, system: PatchSystem) -> Counts:

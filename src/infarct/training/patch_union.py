@@ -14,8 +14,7 @@ import numpy.typing as npt
 from infarct.measure.severity import SEVERITIES
 from infarct.preprocess.patch_answer import pieces, smoothed
 from infarct.training.patch_data import is_other, is_wanted, region_of
-from infarct.training.patch_recipe import PatchRecipe
-from infarct.training.patch_scores import LEAST_ML, THRESHOLDS, JudgedCase, PatchPoint
+from infarct.training.patch_scores import LEAST_ML, THRESHOLDS, JudgedCase, Judging, PatchPoint
 from infarct.types import Float32Array, Float64Array
 
 Packed = npt.NDArray[np.uint8]
@@ -37,7 +36,7 @@ class PackedHead:
     truth: Packed
 
 
-def united_point(judged: Sequence[JudgedCase], recipe: PatchRecipe, start: PatchPoint) -> PatchPoint:
+def united_point(judged: Sequence[JudgedCase], recipe: Judging, start: PatchPoint) -> PatchPoint:
     """Return ``start`` with the cut-offs and least volumes with which the union of the networks does best.
 
     That is the mean Dice over the heads of a class, averaged over the classes. The networks take turns: each takes its
@@ -66,7 +65,7 @@ def united_point(judged: Sequence[JudgedCase], recipe: PatchRecipe, start: Patch
     )
 
 
-def _packed(one: JudgedCase, recipe: PatchRecipe, smooth_mm: float) -> PackedHead:
+def _packed(one: JudgedCase, recipe: Judging, smooth_mm: float) -> PackedHead:
     case = one.case
     truth = is_wanted(case.marks, case.blood, recipe.system)
     counted = truth | is_other(case.marks, case.blood, recipe.system)

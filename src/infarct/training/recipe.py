@@ -118,17 +118,16 @@ class Beginning:
     faintest: float = 0.0
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """A training from prepared cases to weights.
+@dataclass(frozen=True, kw_only=True)
+class VolumeRecipe:
+    """A training of a network that marks voxels, on boxes cut from volumes.
 
     ``targets`` names the label value that each output of the network marks. ``learning_rate`` falls by ``schedule``;
     ``weight_decay`` is L2 with "adam", decoupled with "adamw"; gradients longer than ``clip_norm`` are cut.
     ``average_decay``: weights are also averaged over the steps, and the averages validate and ship. Every
     ``validate_every`` steps up to ``validation_cases`` whole cases are segmented by patches that overlap by ``overlap``
-    (a share); every ``checkpoint_every`` steps the state is saved. ``phantoms`` says what is made where no cases are
-    given. Acute infarcts fainter than ``faintest`` against the mirrored side, in the channels' own unit, do not count.
-    ``beginning`` is for the first patches.
+    (a share); every ``checkpoint_every`` steps the state is saved. Acute infarcts fainter than ``faintest`` against the
+    mirrored side, in the channels' own unit, do not count. ``beginning`` is for the first patches.
     """
 
     name: str
@@ -141,7 +140,6 @@ class Recipe:
     learning_rate: float
     schedule: Schedule
     loss: LossSetting
-    phantoms: PhantomPlan
     optimiser: Literal["adam", "adamw"] = "adamw"
     weight_decay: float = 1e-5
     clip_norm: float | None = None
@@ -173,6 +171,13 @@ class Recipe:
         """Return the recipe as JSON can hold it."""
         return asdict(replace(self, network_config=dict(self.network_config)))
 
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(VolumeRecipe):
+    """A training of the segmentation; ``phantoms`` says what is made where no cases are given."""
+
+    phantoms: PhantomPlan
+
     def is_told_by(self, data: Mapping[str, Any]) -> bool:
         """Return whether ``data`` is what `as_data` gives, through JSON or not. Raises `BadRequest` for no recipe."""
         return recipe_of(data) == self
@@ -181,21 +186,24 @@ class Recipe:
 def recipe_of(data: Mapping[str, Any]) -> Recipe:
     """Return the recipe that `Recipe.as_data` gave, through JSON or not. Raises `BadRequest` where it is none."""
     try:
-        parts = {
-            "schedule": Schedule(**data["schedule"]),
-            "loss": LossSetting(**data["loss"]),
-            "sampling": Sampling(**data["sampling"]),
-            "augmentation": Augmentation(**data["augmentation"]),
-            "implants": implants_of(data["implants"]),
-            "beginning": beginning_of(data["beginning"]),
-            "phantoms": _plan_of(data["phantoms"]),
-            "network_config": {key: frozen(value) for key, value in data["network_config"].items()},
-            "targets": tuple(data["targets"]),
-            "patch_zyx": tuple(data["patch_zyx"]),
-        }
-        return Recipe(**{**data, **parts})
+        return Recipe(**{**data, **volume_parts(data), "phantoms": _plan_of(data["phantoms"])})
     except (KeyError, TypeError, AttributeError) as error:
         raise BadRequest("this is no recipe, or one of another version") from error
+
+
+def volume_parts(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those fields of a `VolumeRecipe` that JSON holds in another form."""
+    return {
+        "schedule": Schedule(**data["schedule"]),
+        "loss": LossSetting(**data["loss"]),
+        "sampling": Sampling(**data["sampling"]),
+        "augmentation": Augmentation(**data["augmentation"]),
+        "implants": implants_of(data["implants"]),
+        "beginning": beginning_of(data["beginning"]),
+        "network_config": {key: frozen(value) for key, value in data["network_config"].items()},
+        "targets": tuple(data["targets"]),
+        "patch_zyx": tuple(data["patch_zyx"]),
+    }
 
 
 def beginning_of(data: Mapping[str, Any]) -> Beginning:

@@ -18,14 +18,14 @@ from infarct.phantom.grid import rng
 from infarct.training.augment import Zyx, augmented
 from infarct.training.cases import ACUTE, BRAIN, OLD, OUTSIDE
 from infarct.training.implants import with_implant, without_faint
-from infarct.training.recipe import Recipe, Sampling
+from infarct.training.recipe import Sampling, VolumeRecipe
 from infarct.training.store import StoredCase
 
 
 class PatchDataset(Dataset[dict[str, Tensor]]):
     """Patch number k of a training: ``channels`` float32 (c, z, y, x) and ``labels`` uint8 (z, y, x)."""
 
-    def __init__(self, cases: Sequence[StoredCase], recipe: Recipe) -> None:
+    def __init__(self, cases: Sequence[StoredCase], recipe: VolumeRecipe) -> None:
         self._cases = cases
         self._recipe = recipe
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from infarct.runtime import Engine, predict_tiled
 from infarct.runtime.engine import Device, EngineName
-from infarct.training.recipe import Precision, Recipe
+from infarct.training.recipe import Precision, VolumeRecipe
 from infarct.training.store import StoredCase
 from infarct.types import Float32Array
 
@@ -57,7 +57,7 @@ class ModuleEngine:
 
 
 def score_case(
-    engine: Engine, case: StoredCase, *, recipe: Recipe, loss: Callable[[Tensor, Tensor], Tensor]
+    engine: Engine, case: StoredCase, *, recipe: VolumeRecipe, loss: Callable[[Tensor, Tensor], Tensor]
 ) -> CaseScore:
     """Return the score of a case that is segmented tile by tile; ``loss`` takes logits and labels, batches of one."""
     probabilities = predict_case(engine, case, recipe=recipe)
@@ -72,7 +72,7 @@ def score_case(
     return CaseScore(dice, marked_ml, total)
 
 
-def predict_case(engine: Engine, case: StoredCase, *, recipe: Recipe, both_ways: bool = False) -> Float32Array:
+def predict_case(engine: Engine, case: StoredCase, *, recipe: VolumeRecipe, both_ways: bool = False) -> Float32Array:
     """Return probabilities (float32, (k, z, y, x)) of a case, 0 outside the brain; tiles are the recipe's patches."""
     channels, brain = case.channels.astype(np.float32), case.labels > 0
     return predict_tiled(

@@ -67,6 +67,7 @@ TILE_NETWORKS: Final = {
     "inception_resnet_v2": "Inception-ResNet-v2",
 }
 PATCH_CNN: Final = "patch_cnn_dense"
+POOLED_UNET: Final = "pooled_unet"
 RULE: Final = "rule"
 HEMORRHAGE: Final = "hemorrhage"
 VOLUMETRY: Final = "volumetry"
@@ -395,6 +396,10 @@ def method_sentence(method: str, *, knows_old: bool = True) -> str:
         return "Method: DA-Net, trained networks that judge each region of both sides against the other side."
     if method == PATCH_CNN:
         return "Method: patch CNN, trained networks that judge each voxel by the small patch of the scan around it."
+    if method == POOLED_UNET:
+        return (
+            "Method: 3D U-Net, a trained network that judges voxels by a large part of the head and its mirror image."
+        )
     if method == RADIOMICS:
         return "Method: radiomics, a trained random forest for each region on features of both its sides."
     return f"Method: {method}."

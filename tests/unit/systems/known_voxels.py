@@ -18,9 +18,19 @@ from unit.systems.made_patch_weights import PLAIN
 
 BRAIN_HU, BONE_HU = 34.0, 1000.0
 MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
-VOLUMETRY = PatchConfig(PLAIN, ("severe", "intermediate", "subtle"), (0.5,) * 3, (0.0,) * 3, 0.0, "nothing")
+VOLUMETRY = PatchConfig(PLAIN, ("severe", "intermediate", "subtle"), (0.5,) * 3, (0.0,) * 3, 0.0, "nothing", None)
 HEMORRHAGE = HemorrhageConfig(
-    PLAIN, ("hemorrhage",), (0.5,), (0.0,), 0.0, "nothing", suspected_ml=2.0, scan_temperature=0.5, scan_bias=1.0
+    PLAIN,
+    ("hemorrhage",),
+    (0.5,),
+    (0.0,),
+    0.0,
+    "nothing",
+    None,
+    suspected_threshold=0.5,
+    suspected_ml=2.0,
+    scan_temperature=0.5,
+    scan_bias=1.0,
 )
 
 

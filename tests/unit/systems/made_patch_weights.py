@@ -67,6 +67,7 @@ def dense_weights(level_hu: float = 52.0, **changes: Any) -> WeightSet:
         "thresholds": [0.5],
         "least_ml": [0.5],
         "smooth_mm": 0.0,
+        "suspected_threshold": 0.5,
         "suspected_ml": 2.0,
         "scan_temperature": 0.5,
         "scan_bias": 1.0,

@@ -109,7 +109,14 @@ def test_made_weights_run_from_their_file(case: tuple[Scan, Head, np.ndarray], t
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"suspected_ml": 0.0}, {"scan_temperature": -1.0}, {"scan_bias": float("inf")}, {"outputs": ["severe"]}],
+    [
+        {"suspected_ml": 0.0},
+        {"suspected_threshold": 0.0},
+        {"suspected_threshold": 1.5},
+        {"scan_temperature": -1.0},
+        {"scan_bias": float("inf")},
+        {"outputs": ["severe"]},
+    ],
 )
 def test_settings_that_do_not_fit_are_refused(wrong: dict[str, object]) -> None:
     weights = dense_weights()

@@ -183,7 +183,7 @@ def test_blood_has_a_point_for_scans(cases: Path, tmp_path: Path) -> None:
     assert weights.system == "hemorrhage"
     assert weights.network_config["outputs"] == 1
     assert weights.settings["outputs"] == ["hemorrhage"]
-    assert {"suspected_ml", "scan_temperature", "scan_bias"} <= weights.settings.keys()
+    assert {"suspected_threshold", "suspected_ml", "scan_temperature", "scan_bias"} <= weights.settings.keys()
     told = weights.card["metrics"]["validation_after_calibration"]
     assert (told["heads_with_blood"], told["heads_without_blood"], told["healthy_heads"]) == (3, 2, 1)
     assert told["share_suspected_of_healthy"] == 0

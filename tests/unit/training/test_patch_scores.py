@@ -15,6 +15,7 @@ from infarct.training.patch_scores import (
     JudgedCase,
     PatchPoint,
     ScanPoint,
+    blood_mask,
     dice_table,
     hemorrhage_metrics,
     is_plain,
@@ -26,7 +27,7 @@ from infarct.training.patch_scores import (
     volumetry_metrics,
 )
 from infarct.training.patch_store import PatchCase, load_patch_cases, read_patch_index
-from infarct.volume import volume_ml
+from infarct.volume import Geometry, volume_ml
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,9 @@ def test_the_best_point_is_found(cases: list[PatchCase]) -> None:
     found = []
     for case in cases:
         truth = is_wanted(case.marks, case.blood, "volumetry")
-        found.append(judged(case, [np.where(truth, 0.9, 0.75), np.where(truth, 0.6, 0.45), np.where(truth, 0.25, 0.1)]))
+        found.append(
+            judged(case, [np.where(truth, 0.9, 0.75), np.where(truth, 0.6, 0.45), np.where(truth, 0.25, 0.15)])
+        )
     point = patch_point(found, recipe)
     assert point == PatchPoint((0.8, 0.5, 0.2), (0.0, 0.0, 0.0), 0.0)
     metrics = volumetry_metrics(found, recipe, point)
@@ -109,7 +112,7 @@ def test_a_network_that_no_head_is_meant_for_keeps_its_point(cases: list[PatchCa
     recipe = tiny_patches()
     truth = is_wanted(cases[1].marks, cases[1].blood, "volumetry")
     point = patch_point([judged(cases[1], [0.4 * truth, 0.4 * truth, 0.4 * truth])], recipe)
-    assert point == PatchPoint((0.5, 0.2, 0.5), (0.0, 0.0, 0.0), 0.0)
+    assert point == PatchPoint((0.5, 0.05, 0.5), (0.0, 0.0, 0.0), 0.0)
     nothing = np.zeros(cases[4].marks.shape)
     assert patch_point([judged(cases[4], [nothing] * 3)], recipe) == uncalibrated(recipe.networks)
 
@@ -153,6 +156,23 @@ def test_blood_in_scans(cases: list[PatchCase]) -> None:
     assert (told["heads_with_blood"], told["share_suspected"], told["mean_dice"]) == (3, 1.0, 1.0)
     assert (told["heads_without_blood"], told["healthy_heads"], told["share_suspected_of_healthy"]) == (2, 1, 0.0)
     assert hemorrhage_metrics([], recipe, point, ScanPoint())["validation_after_calibration"]["mean_dice"] is None
+
+
+def test_the_threshold_for_suspicion_tells_blood_from_false_marks(cases: list[PatchCase]) -> None:
+    """A large false mark of 0.6 in a healthy head, 3 ml of blood of 0.9: from 0.7 on only the blood is left."""
+    recipe = tiny_patches("hemorrhage")
+    blood, marks = (np.repeat(part, 4, axis=0) for part in (cases[3].blood, cases[3].marks))
+    bleeding = replace(cases[3], blood=blood, marks=marks, geometry=Geometry.regular(blood.shape, (5.0, 1.0, 1.0)))
+    sure = JudgedCase(bleeding, np.where(blood > 0, 0.9, 0.0)[None].astype(np.float16))
+    false = JudgedCase(cases[4], np.full((1, *cases[4].marks.shape), 0.6, dtype=np.float16))
+    point = PatchPoint((0.5,), (0.0,), 0.0)
+    scan = scan_point([sure, false], point)
+    assert scan.suspected_threshold == 0.7
+    assert scan.suspected_ml == pytest.approx(0.1)
+    assert blood_mask(sure, point, scan).sum() == (blood > 0).sum()
+    assert not blood_mask(false, point, scan).any()
+    told = hemorrhage_metrics([sure, false], recipe, point, scan)["validation_after_calibration"]
+    assert (told["heads_with_2_ml"], told["share_suspected_of_2_ml"]) == (1, 1.0)
 
 
 def test_stained_heads_do_not_raise_the_limit(cases: list[PatchCase]) -> None:

@@ -32,7 +32,7 @@ def judged(case: PatchCase, *inside_and_outside: tuple[float, float]) -> JudgedC
 
 def test_a_cut_off_that_spoils_the_others_heads_is_raised(cases: list[PatchCase]) -> None:
     """The subtle network alone takes .5, where it marks all of the severe head; at .8 both heads are right."""
-    found = [judged(cases[0], (0.9, 0.1), (0.75, 0.75)), judged(cases[2], (0.1, 0.1), (0.9, 0.25))]
+    found = [judged(cases[0], (0.9, 0.15), (0.75, 0.75)), judged(cases[2], (0.15, 0.15), (0.9, 0.25))]
     own = patch_point(found, RECIPE)
     assert own.thresholds == (0.2, 0.3)
     together = united_point(found, RECIPE, own)
@@ -43,7 +43,7 @@ def test_a_cut_off_that_spoils_the_others_heads_is_raised(cases: list[PatchCase]
 
 
 def test_a_good_point_is_kept_and_without_infarcts_nothing_is_chosen(cases: list[PatchCase]) -> None:
-    good = [judged(cases[0], (0.9, 0.1), (0.1, 0.1)), judged(cases[2], (0.1, 0.1), (0.9, 0.1))]
+    good = [judged(cases[0], (0.9, 0.15), (0.15, 0.15)), judged(cases[2], (0.15, 0.15), (0.9, 0.15))]
     start = PatchPoint((0.5, 0.5), (0.1, 0.0), 0.0)
     assert united_point(good, RECIPE, start) == start
     assert united_point([judged(cases[4], (0.9, 0.9), (0.9, 0.9))], RECIPE, start) == start
@@ -52,7 +52,7 @@ def test_a_good_point_is_kept_and_without_infarcts_nothing_is_chosen(cases: list
 def test_classes_count_alike_however_many_heads_they_have(cases: list[PatchCase]) -> None:
     """Nine severe heads would have the subtle network off; it costs the one subtle head all, and counts as much."""
     recipe = tiny_patches(networks=("subtle",))
-    severe, subtle = judged(cases[0], (0.9, 0.1)), judged(cases[2], (0.4, 0.1))
+    severe, subtle = judged(cases[0], (0.9, 0.15)), judged(cases[2], (0.4, 0.15))
     start = PatchPoint((0.9,), (0.0,), 0.0)
     assert united_point([*[severe] * 9, subtle], recipe, start).thresholds == (0.2,)
 

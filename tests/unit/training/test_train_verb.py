@@ -20,6 +20,7 @@ from infarct.preprocess.segment_input import InputSetting
 from infarct.training import (
     aspects_recipe,
     denoise_recipe,
+    head_recipe,
     localize_recipe,
     patch_recipe,
     radiomics_recipe,
@@ -129,7 +130,9 @@ def test_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_verb_knows_the_recipes() -> None:
     """It repeats their names, so that its help needs no torch."""
     common = list(recipes.PRESETS)
-    assert [choice.value for choice in PresetChoice] == [*common, "single"] == list(patch_recipe.VOLUMETRY_PRESETS)
+    assert [choice.value for choice in PresetChoice] == [*common, "single", "unet"]
+    assert list(patch_recipe.VOLUMETRY_PRESETS) == [*common, "single"]
+    assert head_recipe.UNET_VOLUMETRY.name == head_recipe.UNET_HEMORRHAGE.name == "unet"
     assert list(aspects_recipe.ASPECTS_PRESETS) == common
     assert list(vb_recipe.VB_PRESETS) == common
     assert list(denoise_recipe.DENOISE_PRESETS) == common
