@@ -186,8 +186,8 @@ def volumetry(
         list[Path] | None,
         typer.Option(
             "--weights",
-            help="Weight file, or a shipped name, for volumetry (the three networks, the single one) or hemorrhage; "
-            "once for each.",
+            help="Weight file, or a shipped name, for volumetry (the three networks, the single one, the 3D one) or "
+            "hemorrhage; once for each.",
         ),
     ] = None,
     first: FirstOption = None,

@@ -21,6 +21,9 @@ THREE: Final = "three"
 """The networks for severe, intermediate and subtle infarcts together."""
 SINGLE: Final = "single"
 """One network for all infarcts: what the paper compares its three with."""
+UNET: Final = "unet"
+"""The 3D network for all infarcts."""
+METHODS: Final = (THREE, SINGLE, UNET)
 TRANSFORMATION: Final = 5
 """Label of hemorrhagic transformation in the truth (`cohorts.LabelledScan`); it is parenchymal blood."""
 NO_BLOOD: Final = "none"

@@ -20,8 +20,10 @@ from infarct.evaluation.named_cohorts import Named, open_named, tasks_of
 from infarct.evaluation.run import ONLY_REPORT, Evaluated, Evaluation, Task, Work
 from infarct.evaluation.volumetry import (
     FOUND_KINDS,
+    METHODS,
     SINGLE,
     THREE,
+    UNET,
     VOLUMETRY_FORM,
     BloodResult,
     FollowupAbout,
@@ -70,7 +72,7 @@ from infarct.weights import WeightSet, load_weights, shipped
 class VolumetryOrder:
     """What is to be evaluated: ``cohorts`` as given, the first ``first`` scans of each, and by which ``weights``.
 
-    These may be the three networks for infarcts, the single one, and that for blood, each at most once; see
+    These may be the three networks for infarcts, the single one, the 3D one, and one for blood, each at most once; see
     `open_systems` for what stands in for those that are missing. ``device`` and ``precision`` say how they run. Of
     cohorts that are parted, ``split`` is the part wanted.
     """
@@ -130,7 +132,7 @@ def open_systems(order: VolumetryOrder, *, threads: int | None = None) -> Follow
     given = weights_by_kind(order.weights)
     blood = given.pop(hemorrhage.SYSTEM, None)
     bleeding = blood is not None or any(entry.default for entry in shipped(hemorrhage.SYSTEM))
-    methods: dict[str, str | Path | None] = {name: given[name] for name in (THREE, SINGLE) if name in given}
+    methods: dict[str, str | Path | None] = {name: given[name] for name in METHODS if name in given}
     return FollowupSystems(
         {name: load_volumetry(path, **how) for name, path in (methods or {THREE: None}).items()},
         load_hemorrhage(blood, **how) if bleeding else None,
@@ -138,7 +140,7 @@ def open_systems(order: VolumetryOrder, *, threads: int | None = None) -> Follow
 
 
 def weights_by_kind(weights: Sequence[str | Path]) -> dict[str, str | Path]:
-    """Return weights by what they are: "three" and "single" for infarcts, "hemorrhage" for blood.
+    """Return weights by what they are: one of `METHODS` for infarcts, "hemorrhage" for blood.
 
     Raises `BadRequest` where they do not load, are for another system, or are two of one kind.
     """
@@ -156,8 +158,10 @@ def _kind(weights: WeightSet) -> str:
         return hemorrhage.SYSTEM
     if weights.system != volumetry.SYSTEM:
         raise BadRequest(f"the weights are for {weights.system[:40]!r}, not for volumetry or hemorrhage")
-    outputs = config_of(weights.settings, weights.network_config).outputs
-    return SINGLE if outputs == volumetry.SINGLE else THREE
+    config = config_of(weights.settings, weights.network_config)
+    if config.tile_zyx is not None:
+        return UNET
+    return SINGLE if config.outputs == volumetry.SINGLE else THREE
 
 
 def settings_of(order: VolumetryOrder, cohorts: Sequence[Named], systems: FollowupSystems) -> Mapping[str, Any]:

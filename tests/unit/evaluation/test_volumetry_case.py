@@ -30,7 +30,7 @@ from infarct.volume import Geometry, Scan, volume_ml
 from infarct.weights import save_weights
 from plain_head import PlainPatient
 from unit.systems.known_voxels import VOLUMETRY, ball, detector_of, painted, seen, volumetry_of
-from unit.systems.made_patch_weights import dark_weights, dense_weights
+from unit.systems.made_patch_weights import dark_weights, dense_weights, unet_weights
 from unit.systems.tiny_localizer import tiny_weights
 
 TASK = Task("cohort", "scan-1", 0, 0, "print")
@@ -219,22 +219,24 @@ def test_the_true_infarct_takes_in_parenchymal_blood_beside_it_alone() -> None:
 
 
 def test_weights_are_known_by_what_they_are_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    three, single, blood, other = (
+    three, single, unet, blood, other = (
         str(save_weights(weights, tmp_path / f"{name}.safetensors"))
         for name, weights in (
-            *(("three", dark_weights()), ("single", dark_weights((25.0,))), ("blood", dense_weights())),
+            *(("three", dark_weights()), ("single", dark_weights((25.0,))), ("unet", unet_weights())),
+            ("blood", dense_weights()),
             ("tiles", tiny_weights()),
         )
     )
-    assert weights_by_kind((blood, single, three)) == {"hemorrhage": blood, "single": single, "three": three}
+    kinds = weights_by_kind((blood, unet, single, three))
+    assert kinds == {"hemorrhage": blood, "unet": unet, "single": single, "three": three}
     with pytest.raises(BadRequest, match="two weights for single"):
         weights_by_kind((single, single))
     with pytest.raises(BadRequest, match="'localize', not for volumetry or hemorrhage"):
         weights_by_kind((other,))
     with pytest.raises(BadRequest, match="no such weight file"):
         weights_by_kind((tmp_path / "none.safetensors",))
-    systems = open_systems(VolumetryOrder(("x",), (blood, single, three), device="cpu"), threads=1)
-    assert list(systems.by_method) == ["three", "single"]
+    systems = open_systems(VolumetryOrder(("x",), (blood, unet, single, three), device="cpu"), threads=1)
+    assert list(systems.by_method) == ["three", "single", "unet"]
     assert systems.detector is not None
     assert list(open_systems(VolumetryOrder(("x",), (single,), device="cpu"), threads=1).by_method) == ["single"]
     monkeypatch.setattr(volumetry_cohort, "shipped", lambda *_: ())

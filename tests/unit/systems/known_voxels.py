@@ -52,12 +52,22 @@ class Between:
         return np.stack(logits, axis=1).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class BetweenInBoxes(Between):
+    """The same for boxes of an image, as the 3D network sees them."""
+
+    def run(self, batch: Float32Array) -> Float32Array:
+        logits = [np.minimum(80 * batch[:, 0] - low, high - 80 * batch[:, 0]) for low, high in self.ranges_hu]
+        return np.stack(logits, axis=1).astype(np.float32)
+
+
 def _weights(system: str) -> WeightSet:
     return WeightSet(system, "fake", "patch_cnn_dense", {}, {}, {"a": np.zeros(1, np.float16)}, {})
 
 
 def volumetry_of(*ranges_hu: tuple[float, float], config: PatchConfig = VOLUMETRY) -> Volumetry:
-    return Volumetry(_weights("volumetry"), Between(ranges_hu), config)  # type: ignore[arg-type]
+    engine = Between(ranges_hu) if config.tile_zyx is None else BetweenInBoxes(ranges_hu)
+    return Volumetry(_weights("volumetry"), engine, config)  # type: ignore[arg-type]
 
 
 def detector_of(low_hu: float, high_hu: float, config: HemorrhageConfig = HEMORRHAGE) -> HemorrhageDetector:

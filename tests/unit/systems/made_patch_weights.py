@@ -74,3 +74,20 @@ def dense_weights(level_hu: float = 52.0, **changes: Any) -> WeightSet:
         "calibrated_on": "nothing",
     }
     return made_weights("hemorrhage", (level_hu,), {**settings, **changes}, dark=False)
+
+
+def unet_weights(system: str = "volumetry", **changes: Any) -> WeightSet:
+    """Return weights of a 3D network whose every logit is its bias: it marks all of the brain, or with -4 none."""
+    config = {"images": 1, "outputs": 1, "base": 4, "pool_px": 2, "strides": [[1, 2, 2]], "smooth": []}
+    tensors = {key: np.zeros_like(values.numpy()) for key, values in build("pooled_unet", config).state_dict().items()}
+    tensors["unet.head.bias"][:] = changes.pop("logit", 4.0)
+    settings = {
+        "input": asdict(PLAIN),
+        "outputs": ["single" if system == "volumetry" else "hemorrhage"],
+        "thresholds": [0.5],
+        "least_ml": [0.0],
+        "smooth_mm": 0.0,
+        "tile_zyx": [8, 96, 96],
+        "calibrated_on": "nothing",
+    }
+    return WeightSet(system, f"{system}-unet", "pooled_unet", config, {**settings, **changes}, tensors, {})

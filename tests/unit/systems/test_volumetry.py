@@ -8,6 +8,7 @@ import pytest
 from scipy import ndimage
 
 from infarct.errors import BadRequest, StepFailed
+from infarct.preprocess.followup_region import followup_region
 from infarct.preprocess.head import Head
 from infarct.systems.hemorrhage import HemorrhageResult, find_by_rule, find_hemorrhage
 from infarct.systems.volumetry import (
@@ -32,7 +33,7 @@ from unit.systems.known_voxels import (
     seen,
     volumetry_of,
 )
-from unit.systems.made_patch_weights import dark_weights
+from unit.systems.made_patch_weights import dark_weights, unet_weights
 
 RANGES = ((10.0, 22.0), (20.0, 28.0), (26.0, 31.0))
 
@@ -194,6 +195,42 @@ def test_a_single_network_tells_no_degrees(case: tuple[Scan, Head], blood: Hemor
     assert (late.severe_ml, late.intermediate_ml, late.subtle_ml) == (None, None, None)
     assert late.volume_ml > 10
     assert set(np.unique(label_map(result))) == {0, 2}  # 27 HU are intermediate
+
+
+IN_BOXES = replace(
+    VOLUMETRY,
+    input=replace(VOLUMETRY.input, mirror=True),
+    outputs=("single",),
+    thresholds=(0.5,),
+    least_ml=(0.0,),
+    tile_zyx=(8, 96, 80),
+)
+
+
+def test_in_boxes_the_infarct_is_in_the_same_place(
+    case: tuple[Scan, Head], blood: HemorrhageResult, found: VolumetryResult
+) -> None:
+    """Boxes that overlap, run both ways; and in the mirror all of it is on the other side."""
+    result = measure_followup(*case, volumetry_of((20.0, 31.0), config=IN_BOXES), blood)
+    assert result.followup.side == "left"
+    assert dice(label_map(result) > 0, label_map(found) > 0) > 0.99
+    scan, head = mirrored_patient(*case)
+    other = measure_followup(scan, head, volumetry_of((20.0, 31.0), config=IN_BOXES), find_by_rule(head))
+    assert other.followup.side == "right"
+    assert np.mean((label_map(other) > 0)[..., ::-1] != (label_map(result) > 0)) < 1e-4
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+@pytest.mark.parametrize(("logit", "marked"), [(4.0, True), (-4.0, False)])
+def test_a_3d_network_runs_from_its_file(
+    engine: str, logit: float, marked: bool, case: tuple[Scan, Head], blood: HemorrhageResult, tmp_path: Path
+) -> None:
+    """It marks all of the region, or nothing."""
+    path = save_weights(unet_weights(logit=logit), tmp_path / "unet.safetensors")
+    volumetry = load_volumetry(path, device="cpu", engine=engine, cache=tmp_path, threads=1)
+    result = measure_followup(*case, volumetry, blood)
+    region = followup_region(*case, result.marks.picture.hu, result.marks.picture.geometry)
+    np.testing.assert_array_equal(result.marks.masks[0], region & marked)
 
 
 def test_an_open_skull_is_refused(case: tuple[Scan, Head], blood: HemorrhageResult) -> None:
