@@ -40,7 +40,7 @@ SHAPES = {
     "dncnn": ((1, 1, 32, 32), (1, 1, 32, 32)),
     "patch_cnn": ((4, 3, 19, 19), (4, 1)),
     "patch_cnn_dense": ((2, 3, 47, 47), (2, 1, 32, 32)),
-    "pooled_unet": ((1, 2, 4, 64, 64), (1, 1, 4, 64, 64)),
+    "pooled_unet": ((1, 2, 8, 64, 64), (1, 1, 8, 64, 64)),
 }
 """Of an input of each network and of its answer."""
 EACH = [pytest.param(name, marks=[pytest.mark.slow] * (SHAPES[name] == PATCHES)) for name in NETWORKS]
