@@ -12,10 +12,11 @@ from infarct.training.head_recipe import OTHER, WANTED, HeadRecipe
 from infarct.training.module import CaseFeed, SegmentationModule
 from infarct.training.patch_data import is_other, is_wanted
 from infarct.training.patch_recipe import PatchSystem
-from infarct.training.patch_store import PatchCase, PatchIndex, load_patch_cases, read_patch_index
+from infarct.training.patch_store import PatchCase, PatchIndex, load_patch_cases
+from infarct.training.patch_task import heads_for
 from infarct.training.sampler import PatchDataset
 from infarct.training.store import LABELS, StoredCase
-from infarct.training.task import Made, Task, check_roles, evenly
+from infarct.training.task import Made, Task, evenly
 from infarct.types import Float32Array
 
 
@@ -24,10 +25,7 @@ def head_task(recipe: HeadRecipe, cases: Path) -> Task:
 
     Raises `UnreadableInput` where there are none, and `BadRequest` where they do not fit the recipe.
     """
-    index = read_patch_index(cases)
-    check_roles(index.of("train"), index.of("validation"))
-    if index.setting != recipe.phantoms.setting:
-        raise BadRequest(f"the prepared heads are not the pictures that the recipe {recipe.name!r} takes")
+    index = heads_for(cases, recipe.phantoms)
     return Task(cases, asdict(index.setting), index.counts, lambda about, workers: _made(recipe, index, about, workers))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from infarct.errors import BadRequest
 from infarct.training.module import CaseFeed
+from infarct.training.patch_cases import PatchPlan
 from infarct.training.patch_data import PatchDataset
 from infarct.training.patch_module import PatchModule
 from infarct.training.patch_recipe import PatchRecipe
@@ -18,12 +19,21 @@ def patch_task(recipe: PatchRecipe, cases: Path) -> Task:
 
     Raises `UnreadableInput` where there are none, and `BadRequest` where they do not fit the recipe.
     """
+    index = heads_for(cases, recipe.phantoms)
+    return Task(cases, asdict(index.setting), index.counts, lambda about, workers: _made(recipe, index, about, workers))
+
+
+def heads_for(cases: Path, plan: PatchPlan) -> PatchIndex:
+    """Return the index of the prepared heads in a folder.
+
+    Raises `UnreadableInput` where there are none, and `BadRequest` where none is to train on, a patient has two roles,
+    or they are not the pictures of ``plan``.
+    """
     index = read_patch_index(cases)
     check_roles(index.of("train"), index.of("validation"))
-    if index.setting != recipe.phantoms.setting:
-        raise BadRequest(f"the prepared heads are not the pictures that the recipe {recipe.name!r} takes")
-    setting = asdict(index.setting)
-    return Task(cases, setting, index.counts, lambda about, workers: _made(recipe, index, about, workers))
+    if index.setting != plan.setting:
+        raise BadRequest("the prepared heads are not the pictures that the recipe takes")
+    return index
 
 
 def _made(recipe: PatchRecipe, index: PatchIndex, about: dict[str, Any], workers: int) -> Made:
