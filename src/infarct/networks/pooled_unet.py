@@ -5,13 +5,14 @@ are interpolated between the middles of the squares.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from infarct.networks.se_res_unet import SeResUnet, SeResUnetConfig, Strides
 
-MAX_POOL_PX = 8
+MAX_POOL_PX: Final = 8
 
 
 @dataclass(frozen=True)
