@@ -21,11 +21,11 @@ demo: $(STAMP)
 
 ## The fast tests (minutes).
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --max-worker-restart 0
 
 ## All tests that need no real scans.
 test-all: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not real"
+	$(BIN)/python -m pytest -n auto --dist loadfile --max-worker-restart 0 -m "not real"
 
 ## Tests on real scans that need no browser: make test-real DATA=folder
 test-real: $(STAMP)

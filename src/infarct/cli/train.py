@@ -79,7 +79,10 @@ def train(
         ),
     ] = PresetChoice.cpu,
     pretrained: Annotated[
-        Path | None, typer.Option(help="For localize: weights trained on ImageNet, safetensors or a state dict.")
+        Path | None,
+        typer.Option(
+            help="Weights to begin with: for localize ImageNet's, for segment and unet a file or name of infarct's."
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the output.")] = False,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps, where not the recipe's.")] = None,
@@ -100,10 +103,9 @@ def train(
     """Train a system from nothing; prints the path of the weights. Needs the extra `train`."""
     if find_spec("sklearn" if system is SystemChoice.radiomics else "lightning") is None:
         raise BadRequest("training needs more packages; install them with: pip install 'infarct[train]'")
-    if pretrained is not None and system is not SystemChoice.localize:
-        raise BadRequest("weights trained on ImageNet are for localize only: leave out --pretrained")
     if system is SystemChoice.radiomics:
         for_networks = {
+            "--pretrained": pretrained is not None,
             "--resume": resume,
             "--steps": steps is not None,
             "--precision": precision is not None,
@@ -123,8 +125,9 @@ def train(
     from infarct.training.localize_finish import finish_localize
     from infarct.training.patch_finish import finish_patches
     from infarct.training.vb_finish import finish_regions
-    from infarct.weights import save_weights
+    from infarct.weights import file_of, save_weights
 
+    pretrained = pretrained and file_of(pretrained)
     recipe = _recipe(system, preset, steps=steps, seed=seed, precision=precision, pretrained=pretrained)
     check_output(recipe, output, resume=resume)
     prepared = _prepared(recipe, cohort, cases, output, jobs=jobs, quiet=quiet)
@@ -188,9 +191,10 @@ def _recipe(
     from infarct.training.aspects_recipe import ASPECTS_PRESETS
     from infarct.training.denoise_recipe import DENOISE_PRESETS
     from infarct.training.head_recipe import UNET_HEMORRHAGE, UNET_VOLUMETRY
-    from infarct.training.localize_recipe import LOCALIZE_PRESETS, LocalizeRecipe, with_pretrained
+    from infarct.training.localize_recipe import LOCALIZE_PRESETS, LocalizeRecipe
     from infarct.training.patch_recipe import HEMORRHAGE_PRESETS, VOLUMETRY_PRESETS
-    from infarct.training.recipe import PRESETS
+    from infarct.training.recipe import PRESETS, VolumeRecipe
+    from infarct.training.task import sha256_of
     from infarct.training.vb_recipe import VB_PRESETS
 
     kept: dict[SystemChoice, Mapping[str, AnyRecipe]] = {
@@ -203,8 +207,10 @@ def _recipe(
         SystemChoice.hemorrhage: {**HEMORRHAGE_PRESETS, UNET_HEMORRHAGE.name: UNET_HEMORRHAGE},
     }
     recipe = _kept(kept[system], preset, system)
-    if isinstance(recipe, LocalizeRecipe):
-        recipe = with_pretrained(recipe, pretrained)
+    if isinstance(recipe, LocalizeRecipe | VolumeRecipe):
+        recipe = replace(recipe, pretrained_sha256=sha256_of(pretrained))
+    elif pretrained is not None:
+        raise BadRequest("this training begins with nothing: leave out --pretrained")
     return replace(
         recipe,
         steps=steps or recipe.steps,

@@ -13,6 +13,8 @@ from torch.nn import functional
 from infarct.networks.se_res_unet import SeResUnet, SeResUnetConfig, Strides
 
 MAX_POOL_PX: Final = 8
+UNET_PART: Final = "unet."
+"""How the names of the U-Net's tensors begin."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ NEGATIVE_SLOPE: Final = 0.01
 MAX_CHANNELS: Final = 1024
 """Four times as many as in the paper's network of base 16. Larger ones fit no weight file: a wrong number in one must
 not take all memory."""
+HEAD: Final = ("head.weight", "head.bias")
+"""The tensors with a row for each output."""
 MAX_WINDOW: Final = 31
 TISSUE: Final = 0.9
 LARGEST_DIFFERENCE: Final = 0.75

@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from infarct.files import write_whole
 from infarct.phantom import draw, render_scans
 from infarct.training.cases import Order, Role, carry_out, claim, orders_of, write_index
 from infarct.training.denoise_recipe import DenoisePlan
-from infarct.training.store import MEMORY_GB, READERS, arrays_of, check_files, read_listed
+from infarct.training.store import MEMORY_GB, arrays_of, check_files, read_listed
 from infarct.types import BoolArray
 from infarct.volume.mask import bounding_box
 
@@ -101,13 +100,12 @@ def read_pair_index(folder: Path) -> PairIndex:
 
 
 def load_pairs(index: PairIndex, cases: Sequence[PreparedPair]) -> list[StoredPair]:
-    """Return some of a folder's cases, read in parallel; many are mapped from unpacked copies beside them.
+    """Return some of a folder's cases; many are mapped from unpacked copies beside them.
 
     Raises `UnreadableInput` where one is damaged.
     """
     mapped = sum(case.pixels for case in cases) * BYTES_A_PIXEL > MEMORY_GB * 1e9
-    with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(partial(_read, index.folder, mapped=mapped), cases))
+    return [_read(index.folder, case, mapped=mapped) for case in cases]
 
 
 def _read(folder: Path, case: PreparedPair, *, mapped: bool) -> StoredPair:

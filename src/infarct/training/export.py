@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from infarct.errors import UnreadableInput
+from infarct.networks.se_res_unet import HEAD
 from infarct.training.calibrate import OperatingPoint
 from infarct.training.cases import ACUTE, OLD
 from infarct.training.module import AnyRecipe
@@ -18,8 +19,6 @@ from infarct.weights import WeightSet
 
 AVERAGE, NETWORK = "average.module.", "network."
 """How the tensors of the averaged and of the trained network begin in a checkpoint; the averaged ones are taken."""
-HEAD = ("head.weight", "head.bias")
-"""The tensors with a row for each output."""
 PHANTOMS = "phantoms"
 """The kind of cases, as `kind_of` says it, that a recipe's plan is about."""
 

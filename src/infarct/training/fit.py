@@ -82,7 +82,8 @@ def fit(
 
     In ``output`` lie then `last.ckpt`, `best.ckpt` (by validation score; none without a validation), `recipe.json` and
     `logs`. ``resume`` goes on from the last checkpoint there, and gives the curve of an uninterrupted training.
-    ``pretrained`` is the file of weights that a recipe for localize begins with, if it does.
+    ``pretrained`` is the file of weights that a recipe which names one begins with: trained on ImageNet for localize,
+    written by infarct for the segmentation and the 3D network on whole heads.
 
     Raises `BadRequest` where the output is in use, or was begun by another recipe or on other cases, or where the cases
     do not fit the recipe.
@@ -112,8 +113,8 @@ def _task(recipe: AnyRecipe, cases: Path, pretrained: Path | None) -> Task:
     if isinstance(recipe, PatchRecipe):
         return patch_task(recipe, cases)
     if isinstance(recipe, HeadRecipe):
-        return head_task(recipe, cases)
-    return segment_task(recipe, cases)
+        return head_task(recipe, cases, pretrained)
+    return segment_task(recipe, cases, pretrained)
 
 
 class Keeper(Checkpoint):

@@ -16,17 +16,20 @@ from infarct.training.patch_store import PatchCase, PatchIndex, load_patch_cases
 from infarct.training.patch_task import heads_for
 from infarct.training.sampler import PatchDataset
 from infarct.training.store import LABELS, StoredCase
-from infarct.training.task import Made, Task, evenly
+from infarct.training.task import Made, Task, check_pretrained, evenly
 from infarct.types import Float32Array
 
 
-def head_task(recipe: HeadRecipe, cases: Path) -> Task:
-    """Return the training by ``recipe`` on the prepared heads in a folder.
+def head_task(recipe: HeadRecipe, cases: Path, pretrained: Path | None = None) -> Task:
+    """Return the training by ``recipe`` on the prepared heads in a folder; ``pretrained`` as the recipe tells.
 
-    Raises `UnreadableInput` where there are none, and `BadRequest` where they do not fit the recipe.
+    Raises `UnreadableInput` where there are none, and `BadRequest` where they, or the pretrained weights, do not fit
+    the recipe.
     """
+    check_pretrained(recipe.pretrained_sha256, pretrained)
     index = heads_for(cases, recipe.phantoms)
-    return Task(cases, asdict(index.setting), index.counts, lambda about, workers: _made(recipe, index, about, workers))
+    setting = asdict(index.setting)
+    return Task(cases, setting, index.counts, lambda about, workers: _made(recipe, index, pretrained, about, workers))
 
 
 def pooled_case(case: PatchCase, system: PatchSystem, *, side: int) -> StoredCase:
@@ -56,7 +59,7 @@ def pooled(image: Float32Array, side: int) -> Float32Array:
     return np.asarray(squares.mean(axis=(2, 4)), dtype=np.float32)
 
 
-def _made(recipe: HeadRecipe, index: PatchIndex, about: dict[str, Any], workers: int) -> Made:
+def _made(recipe: HeadRecipe, index: PatchIndex, pretrained: Path | None, about: dict[str, Any], workers: int) -> Made:
     training, validation = (
         _pooled_cases(index, chosen, recipe)
         for chosen in (index.of("train"), evenly(index.of("validation"), recipe.validation_cases))
@@ -65,7 +68,9 @@ def _made(recipe: HeadRecipe, index: PatchIndex, about: dict[str, Any], workers:
     if not counts[WANTED]:
         raise BadRequest("no head to train on shows what the network looks for")
     share = float(counts[WANTED] / (counts[WANTED] + counts[OTHER]))
-    module = SegmentationModule(recipe, positive_share=(share,), validation=validation, about=about)
+    module = SegmentationModule(
+        recipe, positive_share=(share,), validation=validation, about=about, pretrained=pretrained
+    )
     return module, CaseFeed(recipe, PatchDataset(training, recipe), validation=len(validation), workers=workers)
 
 

@@ -1,12 +1,10 @@
 """Recipes for localize: everything that decides what the training of a network on tiles does, and the four kept."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from infarct.errors import BadRequest, UnreadableInput
+from infarct.errors import BadRequest
 from infarct.preprocess.tile_input import EVERYDAY, PAPER, TileSetting
 from infarct.training.cases import PhantomShare
 from infarct.training.recipe import Implants, Precision, Schedule, frozen, implants_of
@@ -126,19 +124,6 @@ def localize_recipe_of(data: Mapping[str, Any]) -> LocalizeRecipe:
         return LocalizeRecipe(**{**data, **parts})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BadRequest("this is no recipe, or one of another version") from error
-
-
-def with_pretrained(recipe: LocalizeRecipe, path: Path | None) -> LocalizeRecipe:
-    """Return the recipe beginning with the weights trained on ImageNet in a file, with none where there is no path.
-
-    Raises `UnreadableInput` where the file cannot be read.
-    """
-    if path is None:
-        return replace(recipe, pretrained_sha256=None)
-    try:
-        return replace(recipe, pretrained_sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-    except OSError as error:
-        raise UnreadableInput(f"the file of pretrained weights cannot be read ({error.strerror})") from error
 
 
 def _seeing(setting: TileSetting, **others: Any) -> dict[str, Any]:

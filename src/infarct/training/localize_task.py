@@ -7,9 +7,9 @@ from typing import Any
 from infarct.errors import BadRequest
 from infarct.training.localize_data import TileDataset
 from infarct.training.localize_module import LocalizeModule
-from infarct.training.localize_recipe import LocalizeRecipe, with_pretrained
+from infarct.training.localize_recipe import LocalizeRecipe
 from infarct.training.module import CaseFeed
-from infarct.training.task import Made, Task, check_roles
+from infarct.training.task import Made, Task, check_pretrained, check_roles
 from infarct.training.tile_store import TileIndex, open_tiles, read_tile_index
 
 
@@ -19,8 +19,7 @@ def localize_task(recipe: LocalizeRecipe, cases: Path, pretrained: Path | None =
     Raises `UnreadableInput` where there are none, and `BadRequest` where they, or the pretrained weights, do not fit
     the recipe.
     """
-    if with_pretrained(recipe, pretrained) != recipe:
-        raise BadRequest("the pretrained weights are not those that the recipe names")
+    check_pretrained(recipe.pretrained_sha256, pretrained)
     index = read_tile_index(cases)
     check_roles(index.of("train"), index.of("validation"))
     if index.setting != recipe.phantoms.setting:

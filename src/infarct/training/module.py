@@ -3,16 +3,21 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
+from infarct.errors import BadRequest
 from infarct.networks import build
+from infarct.networks.pooled_unet import UNET_PART
+from infarct.networks.se_res_unet import HEAD
 from infarct.phantom.grid import rng
 from infarct.training.aspects_recipe import AspectsRecipe
 from infarct.training.denoise_recipe import DenoiseRecipe
@@ -25,6 +30,7 @@ from infarct.training.sampler import StepSampler
 from infarct.training.store import StoredCase
 from infarct.training.validation import CaseScore, ModuleEngine, score_case, summary_of
 from infarct.training.vb_recipe import VbRecipe
+from infarct.weights import load_weights
 
 AnyRecipe = Recipe | AspectsRecipe | VbRecipe | DenoiseRecipe | LocalizeRecipe | PatchRecipe | HeadRecipe
 Score = TypeVar("Score")
@@ -122,7 +128,7 @@ class SegmentationModule(RecipeModule):
     """Trains the network of a recipe.
 
     ``positive_share`` is the share of positive voxels in all training cases, one for each output; ``validation`` are
-    the whole cases.
+    the whole cases; ``pretrained`` is a file of weights of the same network.
     """
 
     def __init__(
@@ -132,8 +138,12 @@ class SegmentationModule(RecipeModule):
         positive_share: Sequence[float],
         validation: Sequence[StoredCase],
         about: dict[str, Any],
+        pretrained: Path | None = None,
     ) -> None:
-        super().__init__(recipe, fresh(recipe.network, recipe.network_config, recipe.seed), about=about)
+        network = fresh(recipe.network, recipe.network_config, recipe.seed)
+        if pretrained is not None:
+            begin_with(network, pretrained)
+        super().__init__(recipe, network, about=about)
         self.recipe = recipe
         self._validation = validation
         self.positive_share: Tensor
@@ -213,6 +223,26 @@ class CaseFeed(pl.LightningDataModule):
         first = self.trainer.global_rank % max(self._validation, 1)
         share = range(first, self._validation, self.trainer.world_size)
         return DataLoader(list(share), batch_size=None)  # type: ignore[arg-type]
+
+
+def begin_with(network: nn.Module, pretrained: Path) -> None:
+    """Give a network the tensors in a file of weights that infarct wrote: of it, or of one that pools for it.
+
+    An output that the file has not, because its training had nothing to mark there, begins as it is. Raises
+    `BadRequest` where the tensors are of another network, and `UnreadableInput` where it is no such file.
+    """
+    tensors = {
+        name.removeprefix(UNET_PART): torch.from_numpy(values.astype(np.float32))
+        for name, values in load_weights(pretrained).tensors.items()
+    }
+    own = network.state_dict()
+    for name in HEAD:
+        if name in own and name in tensors and tensors[name].shape[1:] == own[name].shape[1:]:
+            tensors[name] = torch.cat([tensors[name], own[name][len(tensors[name]) :]])
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise BadRequest("the pretrained weights are of another network than the recipe's") from error
 
 
 def rate_of(recipe: AnyRecipe) -> Callable[[int], float]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from infarct.networks.patch_cnn import side_by_side
+from infarct.networks.pooled_unet import UNET_PART
 from infarct.runtime import Engine, make_engine
 from infarct.runtime.engine import DeviceChoice
 from infarct.systems.patch_maps import PatchConfig, chances_of, patch_config
@@ -109,7 +110,7 @@ def export_patches(
     tensors = tensors_of(stored["state_dict"])
     if isinstance(recipe, HeadRecipe):
         network, config = POOLED_NETWORK, pooled_config(recipe)
-        tensors = {f"unet.{key}": part for key, part in tensors.items()}
+        tensors = {f"{UNET_PART}{key}": part for key, part in tensors.items()}
     else:
         network, config = DENSE_NETWORK, {**recipe.network_config, "outputs": len(recipe.networks)}
         tensors = side_by_side([_part(tensors, f"{name}.") for name in recipe.networks])

@@ -128,6 +128,7 @@ class VolumeRecipe:
     ``validate_every`` steps up to ``validation_cases`` whole cases are segmented by patches that overlap by ``overlap``
     (a share); every ``checkpoint_every`` steps the state is saved. Acute infarcts fainter than ``faintest`` against the
     mirrored side, in the channels' own unit, do not count. ``beginning`` is for the first patches.
+    ``pretrained_sha256`` is that of the file of weights that the training begins with, None for a fresh network.
     """
 
     name: str
@@ -155,6 +156,7 @@ class VolumeRecipe:
     validation_cases: int = 24
     checkpoint_every: int = 200
     overlap: float = 0.25
+    pretrained_sha256: str | None = None
 
     def __post_init__(self) -> None:
         if min(self.batch, self.steps, self.validate_every, self.checkpoint_every, *self.patch_zyx) < 1:

@@ -3,9 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -17,7 +15,7 @@ from infarct.files import write_whole
 from infarct.preprocess.region_input import LABELS, RegionInput
 from infarct.training.cases import CLAIM, Role, orders_of, write_index
 from infarct.training.region_cases import PreparedRegions, RegionPlan
-from infarct.training.store import MEMORY_GB, READERS, arrays_of, check_files, read_listed
+from infarct.training.store import MEMORY_GB, arrays_of, check_files, read_listed
 from infarct.types import BoolArray
 from infarct.volume import Geometry
 
@@ -101,14 +99,12 @@ def cases_of(plan: RegionPlan, source: Path) -> list[PreparedRegions]:
 
 
 def load_region_cases(index: RegionIndex, cases: Sequence[PreparedRegions]) -> list[StoredRegions]:
-    """Return some of a folder's cases, read in parallel; large ones are mapped from unpacked copies beside them.
+    """Return some of a folder's cases; large ones are mapped from unpacked copies beside them.
 
     Raises `UnreadableInput` where one is damaged.
     """
-    wanted = sum(case.voxels for case in cases) * BYTES_A_VOXEL
-    read = partial(_read_case, index.folder, mapped=wanted > MEMORY_GB * 1e9)
-    with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(read, cases))
+    mapped = sum(case.voxels for case in cases) * BYTES_A_VOXEL > MEMORY_GB * 1e9
+    return [_read_case(index.folder, case, mapped=mapped) for case in cases]
 
 
 def _read_case(folder: Path, case: PreparedRegions, *, mapped: bool) -> StoredRegions:

@@ -11,14 +11,16 @@ from infarct.training.module import CaseFeed, SegmentationModule
 from infarct.training.recipe import Recipe
 from infarct.training.sampler import PatchDataset
 from infarct.training.store import CaseIndex, load_cases, read_index
-from infarct.training.task import Made, Task, check_roles, evenly
+from infarct.training.task import Made, Task, check_pretrained, check_roles, evenly
 
 
-def segment_task(recipe: Recipe, cases: Path) -> Task:
-    """Return the training by ``recipe`` on the prepared cases in a folder.
+def segment_task(recipe: Recipe, cases: Path, pretrained: Path | None = None) -> Task:
+    """Return the training by ``recipe`` on the prepared cases in a folder; ``pretrained`` as the recipe tells.
 
-    Raises `UnreadableInput` where there are none, and `BadRequest` where they do not fit the recipe.
+    Raises `UnreadableInput` where there are none, and `BadRequest` where they, or the pretrained weights, do not fit
+    the recipe.
     """
+    check_pretrained(recipe.pretrained_sha256, pretrained)
     index = read_index(cases)
     training, validation = index.of("train"), index.of("validation")
     check_roles(training, validation)
@@ -31,7 +33,7 @@ def segment_task(recipe: Recipe, cases: Path) -> Task:
         "training_cases_with_old": sum(case.voxels[OLD] > 0 for case in training),
         "validation_cases": len(validation),
     }
-    return Task(cases, index.setting, counts, lambda about, workers: _made(recipe, index, about, workers))
+    return Task(cases, index.setting, counts, lambda about, workers: _made(recipe, index, pretrained, about, workers))
 
 
 def positive_share(cases: Sequence[Prepared], recipe: Recipe) -> tuple[float, ...]:
@@ -41,11 +43,15 @@ def positive_share(cases: Sequence[Prepared], recipe: Recipe) -> tuple[float, ..
     return tuple(totals[target] / among for target in recipe.targets)
 
 
-def _made(recipe: Recipe, index: CaseIndex, about: dict[str, Any], workers: int) -> Made:
+def _made(recipe: Recipe, index: CaseIndex, pretrained: Path | None, about: dict[str, Any], workers: int) -> Made:
     training = index.of("train")
     validation = load_cases(index, evenly(index.of("validation"), recipe.validation_cases))
     module = SegmentationModule(
-        recipe, positive_share=positive_share(training, recipe), validation=validation, about=about
+        recipe,
+        positive_share=positive_share(training, recipe),
+        validation=validation,
+        about=about,
+        pretrained=pretrained,
     )
     visible = [without_faint(case, recipe.faintest) for case in load_cases(index, training)]
     return module, CaseFeed(recipe, PatchDataset(visible, recipe), validation=len(validation), workers=workers)

@@ -1,11 +1,13 @@
-"""Reading prepared cases: the index of a folder, and arrays in memory or mapped from disk."""
+"""Reading prepared cases: the index of a folder, and arrays in memory or mapped from disk.
+
+One after the other: numpy reads the head of an array with `ast`, which some versions of CPython, 3.11.7 for one, cannot
+do in two threads at once ("AST constructor recursion depth mismatch").
+"""
 
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from zipfile import BadZipFile
@@ -21,7 +23,6 @@ Listed = TypeVar("Listed")
 
 MEMORY_GB: Final = 6.0
 """Cases of one role that take more than this are unpacked once and mapped from disk."""
-READERS: Final = 4
 LABELS: Final = 4
 
 
@@ -90,15 +91,14 @@ def check_files(folder: Path, files: Sequence[str]) -> None:
 
 
 def load_cases(index: CaseIndex, cases: Sequence[Prepared]) -> list[StoredCase]:
-    """Return some of a folder's cases, read in parallel; large ones are mapped from unpacked copies beside them.
+    """Return some of a folder's cases; large ones are mapped from unpacked copies beside them.
 
     Raises `UnreadableInput` where one is damaged.
     """
     channels = 2 if index.setting.get("mirror") else 1
     bytes_wanted = sum(sum(case.voxels) for case in cases) * (2 * channels + 1)
-    read = partial(_read_case, index.folder, mapped=bytes_wanted > MEMORY_GB * 1e9)
-    with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(read, cases))
+    mapped = bytes_wanted > MEMORY_GB * 1e9
+    return [_read_case(index.folder, case, mapped=mapped) for case in cases]
 
 
 def _read_case(folder: Path, case: Prepared, *, mapped: bool) -> StoredCase:

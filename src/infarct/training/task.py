@@ -1,5 +1,6 @@
 """What the trainer needs to know of what it trains."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 import lightning.pytorch as pl
 
-from infarct.errors import BadRequest
+from infarct.errors import BadRequest, UnreadableInput
 
 Case = TypeVar("Case")
 Made = tuple[pl.LightningModule, pl.LightningDataModule]
@@ -40,6 +41,23 @@ def check_roles(training: Sequence[HasPatient], validation: Sequence[HasPatient]
     shared = {case.patient for case in training} & {case.patient for case in validation}
     if shared:
         raise BadRequest(f"{len(shared)} patients are in training and in validation; give each one role")
+
+
+def sha256_of(pretrained: Path | None) -> str | None:
+    """Return the sha256 of the file of weights that a training begins with, None where there is none.
+
+    Raises `UnreadableInput` where it cannot be read.
+    """
+    try:
+        return None if pretrained is None else hashlib.sha256(pretrained.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UnreadableInput(f"the file of pretrained weights cannot be read ({error.strerror})") from error
+
+
+def check_pretrained(named: str | None, pretrained: Path | None) -> None:
+    """Raise `BadRequest` where a file of weights, or none, is not the one that a recipe names by its sha256."""
+    if named != sha256_of(pretrained):
+        raise BadRequest("the pretrained weights are not those that the recipe names")
 
 
 def evenly(cases: Sequence[Case], count: int) -> list[Case]:

@@ -1,9 +1,8 @@
 """Reading prepared cases for the cascade of VB-Nets: the head with its true regions."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -16,7 +15,7 @@ from infarct.preprocess.cascade_input import CascadeInput
 from infarct.preprocess.region_input import LABELS
 from infarct.training.region_cases import PreparedRegions
 from infarct.training.region_store import RegionIndex
-from infarct.training.store import MEMORY_GB, READERS, arrays_of
+from infarct.training.store import MEMORY_GB, arrays_of
 from infarct.types import BoolArray, Float64Array, LabelArray
 
 BYTES_A_VOXEL = 4
@@ -50,14 +49,12 @@ class StoredHead:
 
 
 def load_heads(index: RegionIndex, cases: Sequence[PreparedRegions]) -> list[StoredHead]:
-    """Return some of a folder's cases, read in parallel; large ones are mapped from unpacked copies beside them.
+    """Return some of a folder's cases; large ones are mapped from unpacked copies beside them.
 
     Raises `UnreadableInput` where one is damaged, or was prepared before the true regions were kept.
     """
-    wanted = sum(case.voxels for case in cases) * BYTES_A_VOXEL
-    read = partial(_read_head, index.folder, mapped=wanted > MEMORY_GB * 1e9)
-    with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(read, cases))
+    mapped = sum(case.voxels for case in cases) * BYTES_A_VOXEL > MEMORY_GB * 1e9
+    return [_read_head(index.folder, case, mapped=mapped) for case in cases]
 
 
 def _read_head(folder: Path, case: PreparedRegions, *, mapped: bool) -> StoredHead:

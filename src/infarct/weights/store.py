@@ -60,6 +60,12 @@ def load_weights(source: str | Path, *, folder: Path = SHIPPED_FOLDER) -> Weight
     return from_bytes(_read(path))
 
 
+def file_of(source: str | Path, *, folder: Path = SHIPPED_FOLDER) -> Path:
+    """Return the file that `load_weights` reads: that of the shipped weights of a name, or the user's."""
+    named = (folder / entry.file for entry in shipped(folder=folder) if entry.name == str(source))
+    return next(named, Path(source))
+
+
 def shipped(system: str | None = None, *, folder: Path = SHIPPED_FOLDER) -> tuple[ShippedWeights, ...]:
     """Return what the manifest lists, for one ``system`` or for all, by name.
 

@@ -26,12 +26,14 @@ from infarct.training.head_recipe import (
 )
 from infarct.training.head_recipe import WANTED as LOOKED_FOR
 from infarct.training.head_task import pooled, pooled_case
+from infarct.training.module import begin_with, fresh
 from infarct.training.patch_data import region_of
-from infarct.training.patch_finish import finish_patches
+from infarct.training.patch_finish import export_patches, finish_patches
 from infarct.training.patch_recipe import CPU_VOLUMETRY
 from infarct.training.patch_scores import JudgedCase, PatchPoint, masks_of
 from infarct.training.patch_store import PatchCase, load_patch_cases, read_patch_index
 from infarct.training.recipe import Augmentation, Schedule
+from infarct.training.task import sha256_of
 from infarct.weights import WeightSet, load_weights, save_weights
 
 QUIET = Machine(accelerator="cpu", devices=1, log_every=1, quiet=True)
@@ -212,3 +214,23 @@ def test_learns_what_is_plain(tmp_path: Path) -> None:
     fit(recipe, folder, tmp_path / "out", machine=QUIET)
     weights = finish_patches(tmp_path / "out", folder, name="tiny")
     assert weights.card["metrics"]["validation_after_calibration"][0]["mean_dice"] > 0.6
+
+
+def test_begins_with_weights_that_infarct_wrote(cases: Path, trained: Path, tmp_path: Path) -> None:
+    """The first step's learning rate is next to nothing, so what comes out is what went in."""
+    weights = export_patches(trained / BEST, name="before")
+    path = save_weights(weights, tmp_path / "before.safetensors")
+    recipe = replace(
+        TINY, steps=1, learning_rate=1e-12, schedule=Schedule("cosine", floor=0.0), pretrained_sha256=sha256_of(path)
+    )
+    fit(recipe, cases, tmp_path / "out", machine=QUIET, pretrained=path)
+    after = finish_patches(tmp_path / "out", cases, name="after")
+    assert after.card["recipe"]["pretrained_sha256"] == recipe.pretrained_sha256
+    for name, values in weights.tensors.items():
+        np.testing.assert_allclose(after.tensors[name], values, atol=1e-6)
+    for wrong in (None, cases / "cases.json"):
+        with pytest.raises(BadRequest, match="not those"):
+            fit(recipe, cases, tmp_path / "other", machine=QUIET, pretrained=wrong)
+    with pytest.raises(BadRequest, match="another network"):
+        begin_with(fresh("se_res_unet", {**TINY.network_config, "base": 4}, 0), path)
+    assert not (tmp_path / "other").exists()

@@ -22,7 +22,7 @@ from infarct.training.fit import BEST, LAST, Machine, fit
 from infarct.training.localize_data import TileDataset
 from infarct.training.localize_finish import finish_localize
 from infarct.training.localize_module import LocalizeModule, summary_of, tile_loss
-from infarct.training.localize_recipe import with_pretrained
+from infarct.training.task import sha256_of
 from infarct.training.tile_store import open_tiles, read_tile_index
 from infarct.weights import card_of, load_weights, save_weights
 
@@ -158,7 +158,7 @@ def test_begins_with_pretrained_weights(cases: Path, tmp_path: Path) -> None:
     features = build("vgg16", recipe.network_config).features.state_dict()  # type: ignore[union-attr]
     trained = {f"features.{name}": torch.randn_like(values) for name, values in features.items()}
     save_file(trained, tmp_path / "imagenet.safetensors")
-    named = with_pretrained(recipe, tmp_path / "imagenet.safetensors")
+    named = replace(recipe, pretrained_sha256=sha256_of(tmp_path / "imagenet.safetensors"))
     stored = open_tiles(read_tile_index(cases), "validation")
     module = LocalizeModule(named, validation=stored, about={}, pretrained=tmp_path / "imagenet.safetensors")
     for network in (module.network, module.best_network):

@@ -13,10 +13,10 @@ from infarct.training.localize_recipe import (
     PAPER_LOCALIZE,
     TileVariation,
     localize_recipe_of,
-    with_pretrained,
 )
 from infarct.training.module import rate_of
 from infarct.training.recipe import PRESETS
+from infarct.training.task import sha256_of
 
 
 @pytest.mark.parametrize("name", list(LOCALIZE_PRESETS))
@@ -68,8 +68,7 @@ def test_what_is_no_recipe_is_refused() -> None:
 def test_a_recipe_names_the_weights_that_it_begins_with(tmp_path: Path) -> None:
     """The digest is that of the three bytes abc, as FIPS 180-2 prints it."""
     (tmp_path / "file").write_bytes(b"abc")
-    recipe = with_pretrained(PAPER_LOCALIZE, tmp_path / "file")
-    assert recipe.pretrained_sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert with_pretrained(recipe, None) == PAPER_LOCALIZE
+    assert sha256_of(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256_of(None) is None
     with pytest.raises(UnreadableInput, match="pretrained"):
-        with_pretrained(PAPER_LOCALIZE, tmp_path / "missing")
+        sha256_of(tmp_path / "missing")

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from prepared_blobs import tiny_recipe, write_blobs
@@ -29,10 +30,13 @@ from infarct.training import (
 from infarct.training import recipe as recipes
 from infarct.training.cases import PhantomPlan
 from infarct.training.denoise_recipe import DenoisePlan
+from infarct.training.module import begin_with, fresh
 from infarct.training.patch_cases import PatchPlan
+from infarct.training.recipe import PRESETS
 from infarct.training.region_cases import RegionPlan
+from infarct.training.task import sha256_of
 from infarct.training.tile_cases import TilePlan
-from infarct.weights import load_weights
+from infarct.weights import default_weights, file_of, load_weights
 
 app = typer.Typer()
 app.command()(train)
@@ -68,6 +72,10 @@ def test_trains_on_cases_that_are_there_and_goes_on(tmp_path: Path) -> None:
     weights = load_weights(tmp_path / "out" / "weights.safetensors")
     assert (weights.system, weights.name) == ("segment", "segment-smoke")
     assert (weights.card["recipe"]["steps"], weights.card["recipe"]["seed"]) == (3, 5)
+    begun = ("--cases", cases, "--steps", "1", "--pretrained", tmp_path / "out" / "weights.safetensors")
+    run("-o", tmp_path / "more", *begun)
+    card = load_weights(tmp_path / "more" / "weights.safetensors").card
+    assert card["recipe"]["pretrained_sha256"] == sha256_of(tmp_path / "out" / "weights.safetensors")
     again = ("-o", tmp_path / "out", "--cases", cases, "--steps", "3", "--seed", "5")
     with pytest.raises(BadRequest, match="not empty"):
         run(*again)
@@ -250,10 +258,20 @@ def test_refuses_before_heads_are_made(system: str, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_the_shipped_segmentation_can_be_trained_further() -> None:
+    recipe = PRESETS["cpu"]
+    network = fresh(recipe.network, recipe.network_config, 0)
+    begin_with(network, file_of(default_weights("segment")))
+    tensors = load_weights(default_weights("segment")).tensors
+    for name, values in network.state_dict().items():
+        np.testing.assert_array_equal(values[: len(tensors[name])], tensors[name])
+
+
 def test_pretrained_weights_are_refused_where_they_mean_nothing(tmp_path: Path) -> None:
-    with pytest.raises(BadRequest, match="for localize only"):
-        run("-o", tmp_path / "out", "--cohort", "phantom", "--pretrained", tmp_path / "file")
     (tmp_path / "file").write_bytes(b"no weights")
+    for system, message in (("volumetry", "begins with nothing"), ("radiomics", "leave out --pretrained")):
+        with pytest.raises(BadRequest, match=message):
+            run("-o", tmp_path / "out", "--cohort", "phantom", "--pretrained", tmp_path / "file", system=system)
     given = ("-o", tmp_path / "out", "--cases", write_tiles(tmp_path / "cases"))
     with pytest.raises(Refusal, match="neither safetensors nor"):
         run(*given, "--pretrained", tmp_path / "file", system="localize")
