@@ -44,7 +44,6 @@ def test_two_processes_unpack_into_files_of_their_own(tmp_path: Path, monkeypatc
     """The second unpacks the same case while the first has only begun to write it."""
     index = read_index(write_blobs(tmp_path / "cases", training=1, validation=0))
     monkeypatch.setattr(store, "MEMORY_GB", 0.0)
-    monkeypatch.setattr(store, "READERS", 1)
     process, save, written = [1], np.save, []
 
     def interrupted(file: Any, array: Any) -> None:
