@@ -191,6 +191,9 @@ def volumetry(
         ),
     ] = None,
     first: FirstOption = None,
+    per_class: Annotated[
+        int | None, typer.Option(min=1, help="Of follow-up phantoms only the first so many of each class of infarcts.")
+    ] = None,
     split: SplitOption = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; each takes up to 3 GB.")] = 1,
     device: DeviceOption = DeviceChoice.auto,
@@ -202,7 +205,7 @@ def volumetry(
     from infarct.evaluation.volumetry_cohort import VolumetryOrder, volumetry_evaluation
 
     given = tuple(str(path) for path in weights or ())
-    order = VolumetryOrder(tuple(cohort), given, device.value, precision.value, first, split)
+    order = VolumetryOrder(tuple(cohort), given, device.value, precision.value, first, split, per_class)
     _finish(volumetry_evaluation(order, jobs=jobs), output, jobs=jobs, quiet=quiet)
 
 

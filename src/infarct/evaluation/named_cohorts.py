@@ -1,6 +1,7 @@
 """The cohorts that an evaluation is asked for: folders, and phantoms by preset and split."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from infarct.cohorts.detect import open_cohort
 from infarct.cohorts.phantom import phantom_cases
 from infarct.errors import BadRequest
 from infarct.evaluation.run import Task
-from infarct.phantom import Preset, Split
+from infarct.measure.severity import Severity, followup_class
+from infarct.phantom import Preset, Split, draw
 from infarct.phantom.presets import FROZEN_SPLITS, TEST_SIZES
 
 PHANTOM: Final = "phantom:"
@@ -33,24 +35,30 @@ class Named:
 
 
 def open_named(
-    texts: Sequence[str], *, first: int | None = None, split: str | None = None, slice_mm: float | None = None
+    texts: Sequence[str],
+    *,
+    first: int | None = None,
+    split: str | None = None,
+    slice_mm: float | None = None,
+    per_class: int | None = None,
 ) -> tuple[Named, ...]:
     """Return the first ``first`` cases of each cohort, named as DIR, NAME=DIR or phantom:PRESET:SPLIT.
 
-    Of cohorts that are parted, ``split`` is the part wanted. ``slice_mm`` stands in the names where slices are averaged
-    to it. Raises `BadRequest` where a cohort cannot be opened, is empty, or two have one name.
+    Of those of phantoms at follow-up only the first ``per_class`` of each class of infarcts are taken. Of cohorts that
+    are parted, ``split`` is the part wanted. ``slice_mm`` stands in the names where slices are averaged to it. Raises
+    `BadRequest` where a cohort cannot be opened, is empty, or two have one name.
     """
-    found = tuple(_opened(text, first, split, slice_mm) for text in texts)
+    found = tuple(_opened(text, first, split, slice_mm, per_class) for text in texts)
     names = [one.name for one in found]
     if len(set(names)) < len(names):
         raise BadRequest("two cohorts have the same name; give them names: --cohort NAME=DIR")
     return found
 
 
-def _opened(text: str, first: int | None, split: str | None, slice_mm: float | None) -> Named:
+def _opened(text: str, first: int | None, split: str | None, slice_mm: float | None, per_class: int | None) -> Named:
     name, given, place = text.rpartition("=")
     if place.startswith(PHANTOM):
-        cohort, kind = _phantoms(place, first)
+        cohort, kind = _phantoms(place, first, per_class)
     else:
         cohort = open_cohort(Path(place))
         kind = cohort.kind
@@ -73,7 +81,7 @@ def _of_split(cases: tuple[Case, ...], split: str | None) -> tuple[Case, ...]:
     return chosen
 
 
-def _phantoms(text: str, first: int | None) -> tuple[Cohort, str]:
+def _phantoms(text: str, first: int | None, per_class: int | None) -> tuple[Cohort, str]:
     """Return the phantoms that phantom:PRESET:SPLIT names; a frozen cohort has its own size."""
     parts = text.removeprefix(PHANTOM).split(":")
     preset = next((one for one in get_args(Preset) if one == parts[0]), None)
@@ -86,7 +94,26 @@ def _phantoms(text: str, first: int | None) -> tuple[Cohort, str]:
         count = min(first or TEST_SIZES[preset], TEST_SIZES[preset])
     if count is None:
         raise BadRequest("say how many phantoms with --first: this split has no size of its own")
-    return Cohort("phantom", phantom_cases(preset, split, range(count))), f"{preset} {split}"
+    indices = range(count) if per_class is None else _of_each_class(preset, split, count, per_class)
+    return Cohort("phantom", phantom_cases(preset, split, indices)), f"{preset} {split}"
+
+
+def _of_each_class(preset: Preset, split: Split, count: int, per_class: int) -> list[int]:
+    """Return which of the first ``count`` phantoms are the first of the class of their infarct, or have none.
+
+    The class is that of the density that the patient is drawn with; what is rendered differs a little.
+    """
+    taken: Counter[Severity] = Counter()
+    kept = []
+    for index in range(count):
+        stroke = draw(preset, index, split).stroke
+        if stroke is not None and stroke.mean_hu is not None:
+            severity = followup_class(stroke.mean_hu)
+            taken[severity] += 1
+            if taken[severity] > per_class:
+                continue
+        kept.append(index)
+    return kept
 
 
 def tasks_of(cohorts: Sequence[Named]) -> tuple[Task, ...]:

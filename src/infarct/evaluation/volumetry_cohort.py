@@ -74,7 +74,8 @@ class VolumetryOrder:
 
     These may be the three networks for infarcts, the single one, the 3D one, and one for blood, each at most once; see
     `open_systems` for what stands in for those that are missing. ``device`` and ``precision`` say how they run. Of
-    cohorts that are parted, ``split`` is the part wanted.
+    cohorts that are parted, ``split`` is the part wanted. Of phantoms at follow-up only the first ``per_class`` of each
+    class of infarcts are taken.
     """
 
     cohorts: tuple[str, ...]
@@ -83,6 +84,7 @@ class VolumetryOrder:
     precision: PrecisionChoice = "fp32"
     first: int | None = None
     split: str | None = None
+    per_class: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +169,7 @@ def _kind(weights: WeightSet) -> str:
 def settings_of(order: VolumetryOrder, cohorts: Sequence[Named], systems: FollowupSystems) -> Mapping[str, Any]:
     """Return what decides the results: two evaluations that agree in it may share one record.
 
-    How many of the first scans are wanted is left out, so that a later run may go on with more.
+    How many scans are wanted is left out, so that a later run may go on with more.
     """
     detector = systems.detector
     return {
@@ -328,4 +330,4 @@ def types_on_scan(found: HemorrhageResult, scan: Scan) -> LabelArray:
 
 
 def _cohorts_of(order: VolumetryOrder) -> tuple[Named, ...]:
-    return open_named(order.cohorts, first=order.first, split=order.split)
+    return open_named(order.cohorts, first=order.first, split=order.split, per_class=order.per_class)

@@ -10,6 +10,7 @@ from infarct.cohorts import Cohort
 from infarct.errors import BadRequest
 from infarct.evaluation import named_cohorts
 from infarct.evaluation.named_cohorts import open_named
+from infarct.phantom import Patient, draw
 from unit.evaluation.made_up_case import CASE
 
 
@@ -45,6 +46,21 @@ def test_a_part_of_a_cohort_is_chosen_before_the_first_scans(monkeypatch: pytest
 def test_phantoms_by_preset_and_split() -> None:
     assert opened("phantom:acute:test") == [("acute test", 60)]
     assert opened("phantom:acute:shifted", "x=phantom:healthy:validation", first=3) == [("acute shifted", 3), ("x", 3)]
+
+
+def test_the_first_follow_up_phantoms_of_each_class() -> None:
+    """Bins of the paper: severe below 22 HU, intermediate to 32, subtle above."""
+    (found,) = open_named(("phantom:followup:test",), per_class=2)
+    densities = {one.name: stroke.mean_hu for one in drawn(60) if (stroke := one.stroke) and stroke.mean_hu is not None}
+    for low, high in ((0, 22), (22, 32), (32, 100)):
+        assert [case.id for case in found.cases if low <= densities[case.id] < high] == [
+            name for name, mean_hu in densities.items() if low <= mean_hu < high
+        ][:2]
+    assert opened("phantom:healthy:test", first=3, per_class=1) == [("healthy test", 3)]
+
+
+def drawn(count: int) -> list[Patient]:
+    return [draw("followup", index, "test") for index in range(count)]
 
 
 @pytest.mark.usefixtures("two_cases")
