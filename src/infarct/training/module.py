@@ -229,7 +229,7 @@ def begin_with(network: nn.Module, pretrained: Path) -> None:
     """Give a network the tensors in a file of weights that infarct wrote: of it, or of one that pools for it.
 
     An output that the file has not, because its training had nothing to mark there, begins as it is. Raises
-    `BadRequest` where the tensors are of another network, and `UnreadableInput` where it is no such file.
+    `BadRequest` where the tensors are of another network, or the file is none of infarct's.
     """
     tensors = {
         name.removeprefix(UNET_PART): torch.from_numpy(values.astype(np.float32))
