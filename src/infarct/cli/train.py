@@ -100,7 +100,7 @@ def train(
     strategy: Annotated[str, typer.Option(help="Lightning's: auto, ddp, ...")] = "auto",
     quiet: QuietOption = False,
 ) -> None:
-    """Train a system from nothing; prints the path of the weights. Needs the extra `train`."""
+    """Train a system; prints the path of the weights. Needs the extra `train`."""
     if find_spec("sklearn" if system is SystemChoice.radiomics else "lightning") is None:
         raise BadRequest("training needs more packages; install them with: pip install 'infarct[train]'")
     if system is SystemChoice.radiomics:
