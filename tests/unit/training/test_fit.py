@@ -159,11 +159,6 @@ def test_positive_share_counts_the_brain_or_all(cases: Path) -> None:
     np.testing.assert_allclose(positive_share(training, whole_image), totals[2:] / totals.sum())
 
 
-def test_processes_that_cut_patches_change_nothing(cases: Path, whole: Path, tmp_path: Path) -> None:
-    fit(tiny_recipe(), cases, tmp_path / "out", machine=replace(EACH_STEP, workers=2))
-    np.testing.assert_allclose(losses(tmp_path / "out"), losses(whole), atol=1e-6)
-
-
 def test_trains_without_validation_cases(tmp_path: Path) -> None:
     folder = write_blobs(tmp_path / "cases", validation=0)
     assert fit(tiny_recipe(steps=4), folder, tmp_path / "out", machine=EACH_STEP) == tmp_path / "out" / LAST
@@ -198,6 +193,23 @@ def run_script(code: str, path: Path, *words: Path) -> subprocess.CompletedProce
     given = [sys.executable, str(path), *map(str, words)]
     around = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
     return subprocess.run(given, capture_output=True, text=True, check=False, env=around)
+
+
+CUT_BY_PROCESSES = """
+import sys
+from pathlib import Path
+from infarct.training.fit import Machine, fit
+from prepared_blobs import tiny_recipe
+machine = Machine(accelerator="cpu", devices=1, log_every=1, workers=2, quiet=True)
+fit(tiny_recipe(), Path(sys.argv[1]), Path(sys.argv[2]), machine=machine)
+"""
+
+
+def test_processes_that_cut_patches_change_nothing(cases: Path, whole: Path, tmp_path: Path) -> None:
+    """They are forked, as a training by command does; a process that ran thousands of tests is none to fork."""
+    done = run_script(CUT_BY_PROCESSES, tmp_path / "cut.py", cases, tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(losses(tmp_path / "out"), losses(whole), atol=1e-6)
 
 
 @pytest.mark.slow
