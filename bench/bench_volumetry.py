@@ -43,10 +43,6 @@ torch.set_num_threads(threads)
 torch.manual_seed(0)
 config = {"images": 1, "width": 1.0, "outputs": 1}
 network = build("patch_cnn", config).eval()
-with torch.no_grad():
-    network.first.weight /= 40  # HU in, logits of the size of trained ones out
-tensors = {name: values.numpy() for name, values in network.state_dict().items()}
-weights = WeightSet("volumetry", "bench", "patch_cnn_dense", config, {}, tensors, {})
 scan = pickle.loads((folder / "scan").read_bytes())
 picture = picture_of(scan, prepare_head(scan), PAPER_PATCHES)
 sizes = picture.brain.sum(axis=(1, 2))
@@ -54,6 +50,15 @@ middle = int(sizes.argmax())
 one = np.zeros_like(picture.brain)
 one[middle] = picture.brain[middle]
 places = np.argwhere(one)
+with torch.inference_mode():  # logits spread as those of a trained network, and the float16 that weights are kept in
+    last = network.dense[-1]
+    logits = network(torch.from_numpy(cut_patches(picture.images, places[:: len(places) // 1000])))
+    last.weight *= 3 / logits.std()
+    last.bias -= 3 * logits.mean() / logits.std()
+    for values in network.parameters():
+        values.copy_(values.half())
+tensors = {name: values.numpy() for name, values in network.state_dict().items()}
+weights = WeightSet("volumetry", "bench", "patch_cnn_dense", config, {}, tensors, {})
 told = {"shape": list(picture.brain.shape), "voxels": len(places), "brain_voxels": int(sizes.sum())}
 slow = []
 begin = time.perf_counter()
