@@ -87,6 +87,7 @@ def analyze(
     """Read a head CT and write findings.json and report.html. Research use only."""
     from infarct.pipeline import STEPS, Request
     from infarct.readers import read_scan
+    from infarct.systems.choice import ScanTime, is_followup
     from infarct.writers.formats import check_formats
 
     set_up_log(verbose=verbose)
@@ -100,7 +101,8 @@ def analyze(
     earlier = read_previous(previous, onset_hours)
     extras = read_formats(joined(formats), deidentify=deidentify)
     wanted = joined(systems)
-    check_systems(wanted, weights, regions)
+    followup = earlier is not None or is_followup(ScanTime(onset_hours, last_known_well_hours))
+    check_systems(wanted, weights, regions, followup=followup)
     check_output(output, source=source)
     request = Request(
         onset_hours=onset_hours,
@@ -116,7 +118,9 @@ def analyze(
         scan = read_scan(source, series_uid=series)
         check_formats(scan, extras.formats)
         steps.begin("loading")
-        models = load_models(wanted, weights=weights, regions=regions, device=device, precision=precision)
+        models = load_models(
+            wanted, weights=weights, regions=regions, followup=followup, device=device, precision=precision
+        )
         report, findings = analyze_and_write(scan, request, output, steps=steps, models=models, extras=extras)
     show(report, findings, as_json=as_json)
 

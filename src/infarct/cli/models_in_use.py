@@ -19,6 +19,8 @@ SCORERS = ("aspects", "radiomics")
 """Systems that score ASPECTS: DA-Net, preferred, and the forests of radiomics. One of them takes part."""
 DRAWER = "regions"
 """The system that draws the ASPECTS regions: VB-Net."""
+LATE = "volumetry"
+"""The system that is of follow-up scans."""
 
 
 class DeviceChoice(StrEnum):
@@ -50,7 +52,7 @@ SystemsOption = Annotated[
         "--systems",
         metavar="<str>",
         help=f"Trained systems to run beside the baseline: some of {', '.join(SYSTEM_CHOICES)}, or none. If not given: "
-        "those whose weights are shipped or given.",
+        "those whose weights are shipped or given, volumetry by shipped ones only from 12 h after onset or with --previous.",
     ),
 ]
 WeightsOption = Annotated[Path | None, typer.Option("--weights", help="Your own weight file, or a shipped name.")]
@@ -76,14 +78,19 @@ def named_systems(systems: str | None) -> tuple[str, ...]:
 
 
 def check_systems(
-    systems: str | None, weights: "Sequence[Path] | None", regions: RegionsChoice | None = None
+    systems: str | None,
+    weights: "Sequence[Path] | None",
+    regions: RegionsChoice | None = None,
+    *,
+    followup: bool = False,
 ) -> "Mapping[str, Path | None]":
     """Return the systems to run, with the weights given for each: those that a comma-separated text names, none for
     "none".
 
     If None those that can run: with the weights given, or with shipped ones. One system alone scores ASPECTS: of
     shipped ones DA-Net, and those given before any. The network that draws ASPECTS regions is among them where
-    ``regions`` names it, or names nothing and it can run; of ``systems`` only "none" leaves it out.
+    ``regions`` names it, or names nothing and it can run; of ``systems`` only "none" leaves it out. ``followup`` says
+    that the scan is known to be one: of others shipped weights measure a follow-up infarct only if named.
 
     Raises `BadRequest` for any other word, for weights that do not load, for two of one system, for weights of a
     system that is left out, and where two systems shall score ASPECTS.
@@ -95,7 +102,8 @@ def check_systems(
     given.pop(DRAWER, None)
     _check_one_scorer(given)
     if systems is None:
-        ready = {entry.system for entry in shipped() if entry.default} | set(given)
+        ready = {entry.system for entry in shipped() if entry.default}
+        ready = (ready if followup else ready - {LATE}) | set(given)
         scorers = [name for name in SCORERS if name in given] or [name for name in SCORERS if name in ready]
         ready -= set(SCORERS) - set(scorers[:1])
         return {**{name: given.get(name) for name in SYSTEM_CHOICES if name in ready}, **drawer}
@@ -155,11 +163,15 @@ def load_models(
     *,
     weights: "Sequence[Path] | None" = None,
     regions: RegionsChoice | None = None,
+    followup: bool = False,
     device: DeviceChoice = DeviceChoice.auto,
     precision: PrecisionChoice = PrecisionChoice.fp32,
 ) -> "Models":
-    """Return the models that were asked for. Raises `BadRequest` for an unknown system or weights that do not load."""
-    wanted = check_systems(systems, weights, regions)
+    """Return the models that `check_systems` chooses.
+
+    Raises `BadRequest` for an unknown system or weights that do not load.
+    """
+    wanted = check_systems(systems, weights, regions, followup=followup)
     from infarct.pipeline import Models
     from infarct.systems.aspects import load_scorer
     from infarct.systems.hemorrhage import load_hemorrhage

@@ -53,6 +53,11 @@ class ScanTime:
         return np.inf if known is None else known
 
 
+def is_followup(time: ScanTime) -> bool:
+    """Say whether a scan may be a follow-up: something of its time is known, and that allows 12 hours from onset."""
+    return WINDOW_H[0] <= time.latest_h < np.inf
+
+
 def unsuited(
     systems: Collection[str], scan: Scan, head: Head, time: ScanTime, *, named: Collection[str] = ()
 ) -> Mapping[str, str]:

@@ -98,6 +98,14 @@ def test_followup_systems_take_part(own: dict[str, Path], tmp_path: Path) -> Non
     assert models.hemorrhage.config.suspected_ml == 2.0
 
 
+def test_shipped_volumetry_is_of_follow_up_scans_alone(folder: Path, own: dict[str, Path]) -> None:
+    ship(made("volumetry"), default=True, folder=folder)
+    assert check_systems(None, None) == {}
+    assert check_systems(None, None, followup=True) == {"volumetry": None}
+    assert check_systems("volumetry", None) == {"volumetry": None}
+    assert check_systems(None, [own["volumetry"]]) == {"volumetry": own["volumetry"]}
+
+
 def test_a_system_is_named_or_not() -> None:
     assert named_systems("segment, volumetry,") == ("segment", "volumetry")
     assert named_systems("none") == ("none",)

@@ -7,7 +7,7 @@ import pytest
 
 from infarct.preprocess.head import Head
 from infarct.systems import choice
-from infarct.systems.choice import ScanTime, choice_flag, unsuited
+from infarct.systems.choice import ScanTime, choice_flag, is_followup, unsuited
 from infarct.types import Flag
 from infarct.volume import Geometry, Scan
 from plain_head import PlainPatient
@@ -35,6 +35,12 @@ def test_the_time_chooses(
     left_patient: PlainPatient, left_head: Head, onset_h: float | None, well_h: float | None, left_out: set[str]
 ) -> None:
     assert set(unsuited(ALL, left_patient.scan, left_head, ScanTime(onset_h, well_h))) == left_out
+
+
+def test_a_follow_up_may_be_12_hours_from_onset() -> None:
+    assert not is_followup(ScanTime())
+    assert [is_followup(ScanTime(onset_h=hours)) for hours in (2.0, 11.9, 12.0, 1000.0)] == [False, False, True, True]
+    assert [is_followup(ScanTime(last_known_well_h=hours)) for hours in (6.0, 20.0)] == [False, True]
 
 
 def test_what_the_user_names_runs_and_what_cannot_run_is_not_told(left_patient: PlainPatient, left_head: Head) -> None:
