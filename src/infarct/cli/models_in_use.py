@@ -52,7 +52,8 @@ SystemsOption = Annotated[
         "--systems",
         metavar="<str>",
         help=f"Trained systems to run beside the baseline: some of {', '.join(SYSTEM_CHOICES)}, or none. If not given: "
-        "those whose weights are shipped or given; shipped ones for volumetry from 12 h after onset or with --previous.",
+        "those whose weights are shipped or given; of volumetry the shipped ones from 12 h after onset or with "
+        "--previous.",
     ),
 ]
 WeightsOption = Annotated[Path | None, typer.Option("--weights", help="Your own weight file, or a shipped name.")]
