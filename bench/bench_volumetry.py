@@ -4,8 +4,8 @@ The published network, with random weights (time does not depend on what it has 
 fullest slice patch by patch in plain torch, and densely in OpenVINO and torch. The largest difference of the
 probabilities and the ratio of the times are told. So is what a whole scan takes: densely, in the box of the brain, and
 patch by patch in the brain and in all voxels, the latter two reckoned from the time of a patch. Then the whole system
-runs in a process of its own with the shipped weights: preparing the head, blood by density and place, and the infarct;
-reading the scan, imports, loading and converting the weights are not counted.
+runs in a process of its own with the shipped weights: preparing the head, blood, and the infarct; reading the scan,
+imports, loading and converting the weights are not counted.
 
 Run: python bench/bench_volumetry.py [--threads N]
 """
@@ -86,15 +86,15 @@ import json, pickle, resource, sys, time
 from pathlib import Path
 folder, threads, precision = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 from infarct.pipeline import prepare_head
-from infarct.systems.hemorrhage import find_by_rule
+from infarct.systems.hemorrhage import find_hemorrhage, load_hemorrhage
 from infarct.systems.volumetry import load_volumetry, measure_followup
 common = {"device": "cpu", "precision": precision, "threads": threads, "cache": folder}
-volumetry = load_volumetry("three-cnns-1", **common)
+volumetry, detector = load_volumetry(**common), load_hemorrhage(**common)
 scan = pickle.loads((folder / "scan").read_bytes())
 times = [time.perf_counter()]
 head = prepare_head(scan)
 times.append(time.perf_counter())
-blood = find_by_rule(head)
+blood = find_hemorrhage(scan, head, detector)
 times.append(time.perf_counter())
 measure_followup(scan, head, volumetry, blood)
 times.append(time.perf_counter())

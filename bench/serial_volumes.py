@@ -12,7 +12,7 @@ import numpy as np
 
 from infarct.phantom import Patient, draw, render_ct
 from infarct.pipeline import prepare_head
-from infarct.systems.hemorrhage import find_by_rule
+from infarct.systems.hemorrhage import HemorrhageDetector, find_hemorrhage, load_hemorrhage
 from infarct.systems.volumetry import Volumetry, load_volumetry, measure_followup
 from infarct.volume import volume_ml
 
@@ -30,13 +30,13 @@ def scans_of(patient: Patient, other: Patient) -> tuple[Patient, Patient, Patien
     return patient, again, replace(again, stroke=stroke)
 
 
-def measured(patient: Patient, volumetry: Volumetry) -> tuple[float, float]:
+def measured(patient: Patient, volumetry: Volumetry, detector: HemorrhageDetector) -> tuple[float, float]:
     """Return the true and the measured volume in ml of infarct without blood."""
     visit = render_ct(patient)
     truth = visit.truth["infarct"].cpu().numpy() & (visit.truth["hemorrhage"].cpu().numpy() == 0)
     scan = visit.scan(patient.name)
     head = prepare_head(scan)
-    found = measure_followup(scan, head, volumetry, find_by_rule(head))
+    found = measure_followup(scan, head, volumetry, find_hemorrhage(scan, head, detector))
     return volume_ml(truth, scan.geometry), found.followup.without_blood_ml
 
 
@@ -45,11 +45,11 @@ def main() -> None:
     parser.add_argument("patients", type=int, nargs="?", default=10)
     parser.add_argument("--split", choices=("validation", "test"), default="test")
     options = parser.parse_args()
-    volumetry = load_volumetry("three-cnns-1")
+    volumetry, detector = load_volumetry(), load_hemorrhage()
     errors: dict[str, list[tuple[float, float]]] = {"nothing has grown": [], "a quarter more, a day later": []}
     for index in range(options.patients):
         patient, other = draw("followup", index, options.split), draw("followup", index + 1, options.split)
-        first, again, later = (measured(one, volumetry) for one in scans_of(patient, other))
+        first, again, later = (measured(one, volumetry, detector) for one in scans_of(patient, other))
         for name, second in zip(errors, (again, later), strict=True):
             error_ml = (second[1] - first[1]) - (second[0] - first[0])
             errors[name].append((error_ml, error_ml / first[0]))

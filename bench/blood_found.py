@@ -1,10 +1,10 @@
-"""Blood by density and place alone, the rule of every analysis without a network: what it finds, and false alarms.
+"""Blood by the shipped network, and by density and place alone, in the same heads: what is found, and false alarms.
 
 Healthy heads, follow-up scans of infarcts, and mimics with a bleed; of the last two the first that are drawn. Told are
 false alarms in healthy heads and in infarcts without blood, the share that is found of heads with 2 ml of blood or
 more, and of those by the type of which there is most. Contrast staining counts as no blood, and stands apart.
 
-Run: python bench/blood_by_rule.py [heads of each kind] [split]
+Run: python bench/blood_found.py [heads of each kind] [split]
 """
 
 import sys
@@ -16,7 +16,7 @@ from infarct.cohorts.phantom import render_case
 from infarct.errors import StepFailed
 from infarct.phantom import Preset, Split, draw
 from infarct.pipeline import prepare_head
-from infarct.systems.hemorrhage import find_by_rule
+from infarct.systems.hemorrhage import find_by_rule, find_hemorrhage, load_hemorrhage
 from infarct.volume import volume_ml
 
 ENOUGH_ML = 2.0
@@ -34,8 +34,16 @@ def group_of(preset: Preset, number: int, split: Split) -> str | None:
     return None if not kinds else "staining" if kinds == {"staining"} else "bleed"
 
 
+def told(calls: list[bool]) -> str:
+    """Return how many are called, as a share with its 95 % interval (Wilson)."""
+    share = stats.binomtest(sum(calls), len(calls))
+    low, high = share.proportion_ci(method="wilson")
+    return f"{sum(calls)} of {len(calls)}, {share.statistic:.2f} ({low:.2f} to {high:.2f})"
+
+
 def main(size: int, split: Split) -> None:
-    called: dict[str, list[bool]] = {}
+    detector = load_hemorrhage()
+    called: dict[str, list[tuple[bool, bool]]] = {}
     for preset in ("healthy", "followup", "mimics"):
         count = number = 0
         while count < size:
@@ -47,9 +55,10 @@ def main(size: int, split: Split) -> None:
             labelled = render_case(draw(preset, number - 1, split))
             try:
                 head = prepare_head(labelled.scan)
+                by_network = find_hemorrhage(labelled.scan, head, detector)
             except StepFailed:
                 continue
-            found = find_by_rule(head).hemorrhage.suspected
+            found = by_network.hemorrhage.suspected, find_by_rule(head).hemorrhage.suspected
             truth = labelled.hemorrhage
             blood_ml = 0.0 if truth is None else volume_ml(truth > 0, labelled.scan.geometry)
             if blood_ml >= ENOUGH_ML and truth is not None:
@@ -61,9 +70,7 @@ def main(size: int, split: Split) -> None:
             print(f"\r{preset} {count} of {size}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     for name, calls in sorted(called.items()):
-        share = stats.binomtest(sum(calls), len(calls))
-        low, high = share.proportion_ci(method="wilson")
-        print(f"{name:34} called in {sum(calls)} of {len(calls)}: {share.statistic:.2f} ({low:.2f} to {high:.2f})")
+        print(f"{name:34} network: {told([one for one, _ in calls])}; rule: {told([one for _, one in calls])}")
 
 
 if __name__ == "__main__":
