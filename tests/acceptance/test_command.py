@@ -46,8 +46,19 @@ def test_analyze_writes_findings_and_report(command: Command, series: Path, tmp_
     assert findings.aspects is not None
     assert (findings.aspects.side, findings.aspects.side_rule) == ("left", "symptomatic")
     assert findings.provenance.config["request"]["onset_hours"] == 3
-    assert "onset_unknown" not in {flag.code for flag in findings.quality.flags}
+    assert not {"onset_unknown", "systems_left_out"} & {flag.code for flag in findings.quality.flags}
+    assert findings.followup_infarct is None
     assert INTENDED_USE in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_follow_up_is_measured_with_the_shipped_weights(command: Command, series: Path, tmp_path: Path) -> None:
+    assert command("analyze", series, "-o", tmp_path / "out", "--onset-hours", "30", "--quiet").code == 0
+    findings = Findings.model_validate_json((tmp_path / "out" / "findings.json").read_text())
+    assert findings.followup_infarct is not None
+    assert (findings.followup_infarct.method, findings.followup_infarct.side) == ("pooled_unet", "left")
+    assert findings.followup_infarct.volume_ml > 0
+    assert findings.hemorrhage is not None
+    assert (findings.hemorrhage.method, findings.hemorrhage.suspected) == ("patch_cnn_dense", False)
 
 
 def test_nothing_of_the_patient_or_of_paths_is_shown(command: Command, series: Path, tmp_path: Path) -> None:
