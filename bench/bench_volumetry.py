@@ -1,4 +1,4 @@
-"""Follow-up volume on one phantom of 512 x 512 x about 30: dense against patch by patch, and seconds of a whole scan.
+"""Follow-up volume on a phantom of 512 x 512 x 30 or a scan given: dense against patch by patch, and whole seconds.
 
 The published network, with random weights (time does not depend on what it has learned), judges the brain of the
 fullest slice patch by patch in plain torch, and densely in OpenVINO and torch. The largest difference of the
@@ -7,7 +7,7 @@ patch by patch in the brain and in all voxels, the latter two reckoned from the 
 runs in a process of its own with the shipped weights: preparing the head, blood, and the infarct; reading the scan,
 imports, loading and converting the weights are not counted.
 
-Run: python bench/bench_volumetry.py [--threads N]
+Run: python bench/bench_volumetry.py [--threads N] [--scan INPUT]
 """
 
 import argparse
@@ -103,8 +103,13 @@ print(json.dumps({"steps_s": [late - early for early, late in zip(times, times[1
 """
 
 
-def write_scan(folder: Path) -> str:
-    """Write a phantom as a pickle, which is read by our own processes alone, and return its name."""
+def write_scan(folder: Path, source: Path | None) -> str:
+    """Write a scan, or a phantom, as a pickle that our own processes alone read; return what it is called."""
+    if source is not None:
+        from infarct.readers import read_scan
+
+        (folder / "scan").write_bytes(pickle.dumps(read_scan(source)))
+        return "the scan given"
     from infarct.phantom import draw, render_ct
 
     patient = draw("followup", 0, "validation")
@@ -131,11 +136,12 @@ def precisions() -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=available_cores())
+    parser.add_argument("--scan", type=Path, help="a scan of yours in place of the phantom")
     options = parser.parse_args()
     spawn = get_context("spawn")  # what this process has once taken would count as the peak of those it starts
     with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(1, mp_context=spawn) as other:
         folder = Path(name)
-        patient = other.submit(write_scan, folder).result()
+        patient = other.submit(write_scan, folder, options.scan).result()
         for precision in other.submit(precisions).result():
             row = measure(COMPARE, folder, options.threads, precision)
             if precision == "fp32":
