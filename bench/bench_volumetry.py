@@ -1,4 +1,4 @@
-"""Follow-up volume on a phantom of 512 x 512 x 30 or a scan given: dense against patch by patch, and whole seconds.
+"""Follow-up volume on a phantom, or a scan given: dense against patch by patch, and seconds of a whole scan.
 
 The published network, with random weights (time does not depend on what it has learned), judges the brain of the
 fullest slice patch by patch in plain torch, and densely in OpenVINO and torch. The largest difference of the
